@@ -1,1 +1,4 @@
-//! To be written.
+//! rollcall's domain: the pure room core, the ractor shells around it, and the ports to the world.
+
+pub mod ports;
+pub mod room;

@@ -1,0 +1,199 @@
+//! The ports: what the domain needs from the world, each with its contract on order and durability. Adapters live outside of
+//! this package, and each passes the port's contract suite.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
+
+/// A future that a port returns.
+pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who may number a room's entries: the log accepts an append from the latest fence alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The number of the ownership; grows with each activation that found the room to exist.
+    pub epoch: Epoch,
+    /// The activation's own name, drawn at random: two activations never share it, even where an epoch should repeat.
+    pub owner: OwnerId,
+}
+
+/// A room as the log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogTail {
+    /// Who fenced the room last.
+    pub fence: Fence,
+    /// The last committed number; 0 for a room that nobody wrote to.
+    pub last_seq: Seq,
+}
+
+/// Entries to be committed together.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// To which room.
+    pub room: RoomId,
+    /// The caller's fence, from its activation.
+    pub fence: Fence,
+    /// Contiguous entries, at least one, all under the caller's fence; the first is the one after the last committed.
+    pub entries: Arc<[Entry]>,
+}
+
+impl Append {
+    /// Returns the last committed number that the append builds on.
+    pub fn builds_on(&self) -> Seq {
+        self.entries.first().expect("an append has at least one entry").seq.previous()
+    }
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendOutcome {
+    /// All of it is durable.
+    Committed,
+    /// None of it is stored, nor ever will be.
+    NotCommitted(NotCommitted),
+    /// It may be stored or not, and may yet become either. The numbers must not be used again by this activation; the next one
+    /// finds out.
+    Unknown(String),
+}
+
+/// Why nothing of an append was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotCommitted {
+    /// Another activation has fenced the room, or the append does not build on the last committed number: this owner is none.
+    Fenced,
+    /// The log takes no writes now, for a reason that passes by itself, such as a full disk; told to clients.
+    Refused(String),
+}
+
+/// Which entries to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadRange {
+    /// Entries after this number.
+    pub after: Seq,
+    /// Up to and with this number.
+    pub through: Seq,
+    /// At most this many.
+    pub entries_max: usize,
+    /// No further entry once the bodies have reached this size, in bytes; the first is always read.
+    pub bytes_max: usize,
+}
+
+/// A snapshot as the log keeps it: opaque parts of at most 256 KiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSnapshot {
+    /// The state is that after this entry.
+    pub seq: Seq,
+    /// The parts, in order. Some may be missing after a crash: the reader checks.
+    pub parts: Vec<Vec<u8>>,
+}
+
+/// Why the log could not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The log is away or being reopened; try again later.
+    #[error("the log is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be what was written.
+    #[error("the log is damaged: {0}")]
+    Damaged(String),
+    /// The entries lie below the floor.
+    #[error("entries before {floor} have expired")]
+    Expired {
+        /// The first number that is still kept.
+        floor: Seq,
+    },
+}
+
+/// The durable store of entries: the one authority on what a room's history is.
+///
+/// Contract, which the suite in `tests/it` shows of every adapter:
+/// - *Durability.* What was answered `Committed` is there after any crash of the process or the machine, and is read by every
+///   later `read`, `tail` and `activate`. A snapshot is durable when `write_snapshot` answers `Ok`.
+/// - *Atomicity.* An append is stored as a whole or not at all.
+/// - *Fencing.* `activate` on a room that exists makes every earlier fence fail, also for appends that are under way: each of
+///   them either was committed, and is below the returned `last_seq`, or never will be.
+/// - *Order.* Appends of one room are committed in the order in which they were called. An entry's number is one more than the
+///   last committed one, or the append is `Fenced`.
+/// - *Reads* see committed entries alone, in order and without a gap, and what was read once is never taken back.
+/// - *Redaction.* Once an append that holds a redact entry was answered `Committed`, no read returns the body or salt of its
+///   target or of an edit of its target; an edit of a redacted target never shows a body.
+///
+/// # Cancel safety
+/// Dropping a future does not undo what it began: an append goes on and only its answer is lost.
+pub trait Log: Send + Sync + 'static {
+    /// Fences the room for a new owner and returns where it stands. A room that nobody wrote to is answered with `last_seq` 0 and
+    /// nothing is stored: its first append stores the fence.
+    ///
+    /// # Errors
+    /// Where the log is unavailable or damaged.
+    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>>;
+
+    /// Commits entries. The call itself takes the append's place in the order; the future only waits.
+    fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome>;
+
+    /// Reads entries, from the first after `range.after` on. Fewer than asked for, or none, means that a limit of the range was
+    /// reached or that the log ends there.
+    ///
+    /// # Errors
+    /// Where the log is unavailable or damaged, or the first entry of the range lies below the floor.
+    fn read<'a>(&'a self, room: &'a RoomId, range: ReadRange) -> PortFuture<'a, Result<Vec<Entry>, LogError>>;
+
+    /// Reads where the room stands, linearizably: an append that was answered before is included. None for a room that nobody
+    /// wrote to.
+    ///
+    /// # Errors
+    /// Where the log is unavailable or damaged.
+    fn tail<'a>(&'a self, room: &'a RoomId) -> PortFuture<'a, Result<Option<LogTail>, LogError>>;
+
+    /// Stores a snapshot; older ones may be dropped once it is durable.
+    ///
+    /// # Errors
+    /// Where the log is unavailable; a snapshot is a convenience, and the caller goes on.
+    fn write_snapshot<'a>(
+        &'a self,
+        room: &'a RoomId,
+        snapshot: StoredSnapshot,
+    ) -> PortFuture<'a, Result<(), LogError>>;
+
+    /// Reads the newest snapshot whose number is at most `at_most`, if there is one.
+    ///
+    /// # Errors
+    /// Where the log is unavailable or damaged.
+    fn read_snapshot<'a>(
+        &'a self,
+        room: &'a RoomId,
+        at_most: Seq,
+    ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>>;
+
+    /// Drops the entries before `floor`, which must not lie above the newest snapshot's number plus one; what is read afterwards
+    /// below it is `Expired`. The room's numbering goes on.
+    ///
+    /// # Errors
+    /// Where the log is unavailable.
+    fn expire_before<'a>(&'a self, room: &'a RoomId, floor: Seq) -> PortFuture<'a, Result<(), LogError>>;
+}
+
+/// The name of a node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub Arc<str>);
+
+/// Who should own a room: a matter of liveness alone. Safety is the log's, so a wrong or stale answer costs time and nothing
+/// else.
+pub trait Ownership: Send + Sync + 'static {
+    /// Says where the room should be active: here (none), or on another node.
+    fn locate<'a>(&'a self, room: &'a RoomId) -> PortFuture<'a, Option<NodeId>>;
+}
+
+/// Carries envelopes between nodes, each at most once and in any order.
+pub trait Bus: Send + Sync + 'static {
+    /// Sends an envelope to a node; it may be lost without a sign.
+    fn send(&self, to: &NodeId, envelope: bytes::Bytes);
+}
+
+/// The time of day, as entries are stamped with it. Nothing about safety depends on it.
+pub trait Clock: Send + Sync + 'static {
+    /// Returns the milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+}
