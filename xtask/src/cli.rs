@@ -1,0 +1,101 @@
+//! What one can type after `cargo xtask`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{check, process, ring_runner, rings, tidy};
+
+/// The one door to this repository's chores. CI does nothing but `cargo xtask check` and `cargo xtask test`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(after_help = "\
+Before a commit:      cargo xtask check && cargo xtask test core
+Before a merge:       cargo xtask check && cargo xtask test
+
+Exit codes: 0 everything passed, 1 something failed (it is named in the summary), 2 wrong usage or a broken set-up.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check what needs no test run: format, clippy, tidy, and docs without warnings.
+    ///
+    /// Goes on after a failing step, so that one run shows everything there is to mend. To mend the format, run
+    /// `cargo fmt --all`; many clippy findings are mended by `cargo clippy --fix --workspace --all-targets`.
+    Check,
+
+    /// Check the house rules alone (a second or two; part of `check`).
+    ///
+    /// Prints each violation as `path:line: rule: what to do`. Looks at the files that git tracks, and at new ones that
+    /// it does not ignore. `--rules` lists the rules.
+    Tidy {
+        /// List the rules and what each is for, and check nothing.
+        #[arg(long)]
+        rules: bool,
+    },
+
+    /// Run the tests, ring by ring, and print the time of each.
+    ///
+    /// Installs what is missing where it can (Debian packages as root, Rust components by rustup) and says what; asks
+    /// first on a terminal, but not with CI=true. What cannot be installed is a failure with CI=true; elsewhere the
+    /// tests that need it are skipped, loudly. Goes on after a failing ring.
+    #[command(after_help = rings::help())]
+    Test {
+        /// The rings to run, in this order [default: all].
+        #[arg(value_name = "RING", value_parser = clap::builder::PossibleValuesParser::new(rings::names()))]
+        rings: Vec<String>,
+    },
+
+    /// Write the golden frames and hash vectors in protocol/vectors again.
+    ///
+    /// Every client decodes these files. Look at the difference that git shows: a change of a golden frame is a change of
+    /// the protocol.
+    Vectors,
+}
+
+impl Cli {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Only if the command could not do its work at all; a failing check or test is an exit code.
+    pub fn run(self) -> Result<ExitCode> {
+        let root = process::repository_root()?;
+        match self.command {
+            Command::Check => check::run(&root),
+            Command::Tidy { rules: true } => {
+                tidy::print_rules();
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Tidy { rules: false } => tidy::run(&root),
+            Command::Test { rings } => Ok(ring_runner::run(&root, &rings)),
+            Command::Vectors => {
+                let arguments = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--", "protocol/vectors"];
+                let passed = process::cargo(&root, &arguments).status()?.success();
+                Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_ring_that_does_not_exist_is_refused() {
+        assert!(Cli::try_parse_from(["cargo xtask", "test", "core", "it"]).is_ok());
+        assert!(Cli::try_parse_from(["cargo xtask", "test", "no-such-ring"]).is_err());
+    }
+}

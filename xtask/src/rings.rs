@@ -1,0 +1,94 @@
+//! The rings of tests, as data: a new ring, or a new step of one, is a line here.
+
+use std::fmt::Write as _;
+
+use crate::tools::{STRACE, Tool};
+
+/// A ring of tests: from the pure core outward, each slower and closer to the world than the one before.
+#[derive(Debug)]
+pub struct Ring {
+    /// What one types.
+    pub name: &'static str,
+    /// What it shows.
+    pub about: &'static str,
+    /// Tools without which a part of its tests cannot run. A test that needs one has the tool's name in its own name,
+    /// and is skipped by it where the tool is missing and CI does not run us.
+    pub needs: &'static [Tool],
+    /// Arguments of cargo, in order; a step that fails ends the ring.
+    pub steps: &'static [&'static [&'static str]],
+}
+
+/// All rings, in the order in which they are run.
+///
+/// Tests run in the dev profile, with debug and overflow assertions on, against workspace code that is not optimised and
+/// dependencies that are; what a user would run, and what is killed or traced, is the release binary.
+pub const RINGS: &[Ring] = &[
+    Ring {
+        name: "core",
+        about: "every crate by itself: unit and property tests, contract suites, doc tests, and xtask's own",
+        needs: &[],
+        steps: &[&[
+            "test",
+            "--package=rollcall-protocol",
+            "--package=rollcall-actors",
+            "--package=rollcall-checker",
+            "--package=rollcall",
+            "--package=rollcall-client",
+            "--package=rollcall-load",
+            "--package=xtask",
+        ]],
+    },
+    Ring {
+        name: "it",
+        about: "one process with real WebSockets, and the release binary killed, traced and starved",
+        needs: &[STRACE],
+        steps: &[
+            &["build", "--release", "--package=rollcall", "--package=rollcall-load"],
+            &["test", "--package=rollcall-it"],
+        ],
+    },
+];
+
+/// Returns the rings' names.
+pub fn names() -> Vec<&'static str> {
+    RINGS.iter().map(|ring| ring.name).collect()
+}
+
+/// Returns the text on the rings for `cargo xtask test --help`.
+pub fn help() -> String {
+    let mut text = String::from("Rings:\n");
+    for ring in RINGS {
+        let _ = writeln!(text, "  {:<8} {}", ring.name, ring.about);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::{env, fs};
+
+    use super::RINGS;
+
+    /// A crate that no ring names would have tests that nobody runs.
+    #[test]
+    fn every_crate_of_the_workspace_is_tested_in_exactly_one_ring() {
+        let root = format!("{}/..", env::var("CARGO_MANIFEST_DIR").unwrap());
+        let manifest = |folder: &str| -> toml::Table {
+            fs::read_to_string(format!("{root}/{folder}/Cargo.toml")).unwrap().parse().unwrap()
+        };
+        let members = manifest(".")["workspace"]["members"].clone();
+        let members = members.as_array().unwrap().iter().map(|member| member.as_str().unwrap());
+        let crates: BTreeSet<String> = members
+            .chain(["."])
+            .map(|folder| manifest(folder)["package"]["name"].as_str().unwrap().to_owned())
+            .collect();
+
+        let test_steps = RINGS.iter().flat_map(|ring| ring.steps).filter(|step| step[0] == "test");
+        let tested: Vec<&str> =
+            test_steps.flat_map(|step| *step).filter_map(|argument| argument.strip_prefix("--package=")).collect();
+        let distinct: BTreeSet<String> = tested.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(distinct, crates);
+        assert_eq!(tested.len(), distinct.len(), "a crate is tested twice");
+    }
+}
