@@ -44,6 +44,20 @@ impl Append {
     pub fn builds_on(&self) -> Seq {
         self.entries.first().expect("an append has at least one entry").seq.previous()
     }
+
+    /// Asserts what every adapter relies on: at least one entry, numbers without a gap, all under the append's fence.
+    ///
+    /// # Panics
+    /// Where it is otherwise: the caller numbers entries itself, so that would be a broken invariant of our own.
+    pub fn assert_well_formed(&self) {
+        let mut expected = self.builds_on();
+        for entry in self.entries.iter() {
+            expected = expected.next();
+            assert_eq!(entry.seq, expected, "an append's entries are contiguous");
+            let fence = Fence { epoch: entry.epoch, owner: entry.owner };
+            assert_eq!(fence, self.fence, "an append's entries are numbered under its fence");
+        }
+    }
 }
 
 /// What became of an append.
@@ -167,8 +181,9 @@ pub trait Log: Send + Sync + 'static {
         at_most: Seq,
     ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>>;
 
-    /// Drops the entries before `floor`, which must not lie above the newest snapshot's number plus one; what is read afterwards
-    /// below it is `Expired`. The room's numbering goes on.
+    /// Drops the entries before `floor`; what is read afterwards below it is `Expired`. The room's numbering goes on. A floor
+    /// above the newest snapshot's number plus one, or above the last entry's, is lowered to that, so that the state can always
+    /// be rebuilt; one at or below the present floor changes nothing.
     ///
     /// # Errors
     /// Where the log is unavailable.

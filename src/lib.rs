@@ -1,0 +1,5 @@
+//! rollcall, the server: what connects the domain (`rollcall-actors`) to the world.
+//!
+//! Adapters of the domain's ports and nothing of its rules. The binary in `main.rs` puts them together.
+
+pub mod log;
