@@ -21,13 +21,13 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", cargo: &["fmt", "--all", "--check"], environment: &[], needs: Some(RUSTFMT) },
     Step {
         name: "clippy",
-        cargo: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        cargo: &["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"],
         environment: &[],
         needs: Some(CLIPPY),
     },
     Step {
         name: "docs",
-        cargo: &["doc", "--workspace", "--no-deps"],
+        cargo: &["doc", "--workspace", "--no-deps", "--keep-going"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
         needs: None,
     },

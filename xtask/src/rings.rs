@@ -29,6 +29,7 @@ pub const RINGS: &[Ring] = &[
         needs: &[],
         steps: &[&[
             "test",
+            "--no-fail-fast",
             "--package=rollcall-protocol",
             "--package=rollcall-actors",
             "--package=rollcall-checker",
@@ -44,7 +45,7 @@ pub const RINGS: &[Ring] = &[
         needs: &[STRACE],
         steps: &[
             &["build", "--release", "--package=rollcall", "--package=rollcall-load"],
-            &["test", "--package=rollcall-it"],
+            &["test", "--no-fail-fast", "--package=rollcall-it"],
         ],
     },
 ];
