@@ -165,11 +165,8 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the log is unavailable; a snapshot is a convenience, and the caller goes on.
-    fn write_snapshot<'a>(
-        &'a self,
-        room: &'a RoomId,
-        snapshot: StoredSnapshot,
-    ) -> PortFuture<'a, Result<(), LogError>>;
+    fn write_snapshot<'a>(&'a self, room: &'a RoomId, snapshot: StoredSnapshot)
+    -> PortFuture<'a, Result<(), LogError>>;
 
     /// Reads the newest snapshot whose number is at most `at_most`, if there is one.
     ///

@@ -1,1 +1,23 @@
-//! The room core.
+//! The room, pure: its state as a function of its log, and the core that numbers, checks and answers. No clock, no randomness,
+//! no I/O and nothing asynchronous happens here; the shell gives it those.
+//!
+//! ```text
+//!            Submit, Change, Drain                     Append ──▶ the log
+//! callers ─────────────────────────▶ RoomCore::handle  Deliver ─▶ everybody in the room
+//! the log ─────────────────────────▶                   Reply ───▶ whoever asked
+//!            Committed, NotCommitted, Unknown          Snapshot, Stop
+//! ```
+
+mod core;
+mod io;
+mod refusal;
+mod senders;
+pub mod snapshot;
+mod state;
+mod tag;
+
+pub use self::core::{BUCKET_ENTRIES, RoomCore};
+pub use io::{Answer, Change, ChangeKind, Effect, Input, Rights, StopReason, Submit, Target};
+pub use refusal::Refusal;
+pub use senders::{SENDERS_MAX, SenderKey};
+pub use state::{MemberChange, Role, RoomChange, RoomState};
