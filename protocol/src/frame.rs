@@ -25,6 +25,8 @@ pub enum Outgoing<'a, T> {
     Signal(&'a Signal),
     /// Asks for a pong.
     Ping(&'a Ping),
+    /// The server ended the connection's subscription to a room.
+    Left(&'a Left),
     /// The server will close the connection soon.
     GoingAway(GoingAway),
 }
@@ -57,6 +59,7 @@ impl<T: Serialize> Serialize for Outgoing<'_, T> {
             Self::Entries(entries) => map.serialize_entry("entries", entries)?,
             Self::Signal(signal) => map.serialize_entry("signal", signal)?,
             Self::Ping(ping) => map.serialize_entry("ping", ping)?,
+            Self::Left(left) => map.serialize_entry("left", left)?,
             Self::GoingAway(going_away) => map.serialize_entry("going_away", going_away)?,
         }
         map.end()
@@ -137,6 +140,15 @@ pub enum SignalKind {
 pub struct Ping {
     /// The last committed number of each room.
     pub heads: BTreeMap<RoomId, Seq>,
+}
+
+/// The server ended the connection's subscription to a room; the error says why, and whether to join again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    /// Which room.
+    pub room: RoomId,
+    /// Why: `expired` for a reader that fell behind the floor, with details as for `join`; `unavailable`, `forbidden` and others as they say.
+    pub error: ErrorFrame,
 }
 
 /// The server will close the connection soon.
@@ -271,6 +283,8 @@ pub enum Incoming {
     Signal(Signal),
     /// Asks for a pong.
     Ping(Ping),
+    /// The server ended the connection's subscription to a room.
+    Left(Left),
     /// The server will close the connection soon.
     GoingAway(GoingAway),
     /// Something that this version does not know, to be ignored.
@@ -367,6 +381,7 @@ impl<'de> Deserialize<'de> for Incoming {
                         "entries" => Incoming::Entries(map.next_value()?),
                         "signal" => Incoming::Signal(map.next_value()?),
                         "ping" => Incoming::Ping(map.next_value()?),
+                        "left" => Incoming::Left(map.next_value()?),
                         "going_away" => Incoming::GoingAway(map.next_value()?),
                         _ => {
                             map.next_value::<IgnoredAny>()?;

@@ -26,8 +26,8 @@ pub use delivery::{DeliveryBuffer, Inserted};
 pub use entry::{Entry, EntryFrame, EntryView, Kind, OwnerId};
 pub use error::{CloseCode, ERRORS, ErrorCode, ErrorFrame, ErrorRow, Verdict, verdict};
 pub use frame::{
-    Ack, Entries, EntriesFrame, EntryList, GoingAway, HistoryPage, HistoryView, Incoming, Joined, Nothing, OkFields,
-    Outgoing, OutgoingPush, Ping, Signal, SignalKind, Welcome,
+    Ack, Entries, EntriesFrame, EntryList, GoingAway, HistoryPage, HistoryView, Incoming, Joined, Left, Nothing,
+    OkFields, Outgoing, OutgoingPush, Ping, Signal, SignalKind, Welcome,
 };
 pub use hash::{Hash, Salt};
 pub use ids::{DeviceId, Epoch, IdError, KEY_DEVICE_PREFIX, NUMBER_MAX, RoomId, Seq, UserId};
