@@ -1,9 +1,19 @@
 //! The two formats: the same frames as JSON text or as MessagePack maps with string keys.
 
+use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
+use serde_path_to_error::Segment;
 
-use crate::command::{IncomingCommand, OutgoingCommand};
+use crate::command::{CommandId, IncomingCommand, OutgoingCommand};
 use crate::frame::{Incoming, Outgoing};
+use crate::limits;
+
+/// Nesting of a MessagePack frame: the deepest body and what lies around it. The library's own limit of 1,024 is more than
+/// a thread's stack holds where an unknown field is skipped.
+const MSGPACK_DEPTH_MAX: usize = limits::BODY_DEPTH_MAX + 16;
+
+/// The length of the longest name that an error repeats, in bytes.
+const PLACE_NAME_BYTES_MAX: usize = 16;
 
 /// How frames are written on a connection; fixed by its subprotocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -57,15 +67,9 @@ impl Format {
     /// # Errors
     /// Where the bytes are not a command; the error has the command's id where that could be read.
     pub fn decode_command(self, bytes: &[u8]) -> Result<IncomingCommand, DecodeError> {
-        /// The least that a command has.
-        #[derive(Deserialize)]
-        struct IdOnly {
-            id: u64,
-        }
-        self.read(bytes).map_err(|reason| DecodeError {
-            what: "command",
-            reason,
-            id: self.read::<IdOnly>(bytes).ok().map(|command| command.id),
+        self.read(bytes).map_err(|reason| {
+            let reason = self.with_place::<IncomingCommand>(bytes, reason);
+            DecodeError { what: "command", reason, id: self.id_of_command(bytes) }
         })
     }
 
@@ -74,7 +78,10 @@ impl Format {
     /// # Errors
     /// Where the bytes are not a frame of this version.
     pub fn decode(self, bytes: &[u8]) -> Result<Incoming, DecodeError> {
-        self.read(bytes).map_err(|reason| DecodeError { what: "frame of the server", reason, id: None })
+        self.read(bytes).map_err(|reason| {
+            let reason = self.with_place::<Incoming>(bytes, reason);
+            DecodeError { what: "frame of the server", reason, id: None }
+        })
     }
 
     fn write(self, value: &impl Serialize) -> Vec<u8> {
@@ -86,13 +93,82 @@ impl Format {
 
     fn read<'a, T: Deserialize<'a>>(self, bytes: &'a [u8]) -> Result<T, String> {
         match self {
-            Self::Json => serde_json::from_slice(bytes).map_err(|error| error.to_string()),
+            Self::Json => serde_json::from_slice(bytes).map_err(|error| without_values(&error.to_string())),
             Self::MsgPack => {
                 let mut rest = bytes;
                 let value =
-                    T::deserialize(&mut rmp_serde::Deserializer::new(&mut rest)).map_err(|error| error.to_string())?;
+                    T::deserialize(&mut msgpack(&mut rest)).map_err(|error| without_values(&error.to_string()))?;
                 if rest.is_empty() { Ok(value) } else { Err(format!("{} bytes follow it", rest.len())) }
             }
         }
     }
+
+    /// Reads broken bytes once more, for the name of the field that broke them.
+    fn with_place<'a, T: Deserialize<'a>>(self, mut bytes: &'a [u8], reason: String) -> String {
+        let path = match self {
+            Self::Json => {
+                let mut json = serde_json::Deserializer::from_slice(bytes);
+                serde_path_to_error::deserialize::<_, T>(&mut json).err().map(|error| place(error.path()))
+            }
+            Self::MsgPack => serde_path_to_error::deserialize::<_, T>(&mut msgpack(&mut bytes))
+                .err()
+                .map(|error| place(error.path())),
+        };
+        match path {
+            Some(path) if !path.is_empty() => format!("{path}: {reason}"),
+            _ => reason,
+        }
+    }
+
+    fn id_of_command(self, mut bytes: &[u8]) -> Option<u64> {
+        let mut id = None;
+        let seed = CommandId(&mut id);
+        // That the rest cannot be read is why we are here.
+        let _broken = match self {
+            Self::Json => seed.deserialize(&mut serde_json::Deserializer::from_slice(bytes)).is_err(),
+            Self::MsgPack => seed.deserialize(&mut msgpack(&mut bytes)).is_err(),
+        };
+        id
+    }
 }
+
+fn msgpack<'a, 'de>(bytes: &'a mut &'de [u8]) -> MsgPackReader<'a, 'de> {
+    let mut deserializer = rmp_serde::Deserializer::new(bytes);
+    deserializer.set_max_depth(MSGPACK_DEPTH_MAX);
+    deserializer
+}
+
+type MsgPackReader<'a, 'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadReader<&'a mut &'de [u8]>>;
+
+/// Names an operation and its field, and nothing below: what people call the fields of their bodies is their own.
+fn place(path: &serde_path_to_error::Path) -> String {
+    let names = path.iter().map_while(|segment| match segment {
+        Segment::Map { key } if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') => Some(key.as_str()),
+        _ => None,
+    });
+    names.take(2).filter(|name| name.len() <= PLACE_NAME_BYTES_MAX).collect::<Vec<_>>().join(".")
+}
+
+/// Cuts out what stands in double quotes: where a value of another type was expected, an error repeats the one that came,
+/// and that may be a token, or what somebody said.
+fn without_values(reason: &str) -> String {
+    let mut kept = String::new();
+    let mut quoted = false;
+    let mut escaped = false;
+    for character in reason.chars() {
+        if !quoted || (character == '"' && !escaped) {
+            kept.push(character);
+        }
+        if character == '"' && !escaped {
+            quoted = !quoted;
+            if quoted {
+                kept.push('…');
+            }
+        }
+        escaped = quoted && character == '\\' && !escaped;
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,17 @@
 //! Commands: what a client asks, `{id, <op>: {…}}`.
 
+mod envelope;
+
 use std::fmt;
 
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::body::{Body, NewBody};
 use crate::hash::Hash;
-use crate::ids::{DeviceId, RoomId, Seq, deserialize_number};
+use crate::ids::{DeviceId, RoomId, Seq, deserialize_number, deserialize_optional_number};
+use crate::limits;
+
+pub(crate) use envelope::CommandId;
 
 /// One command of a client. `B` is the type of bodies: [`Body`] where commands are made, [`NewBody`] where they arrive.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +85,7 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
     /// Drawn at random once in the life of the client's process: 1 to 64 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_session")]
     pub session: Option<String>,
     /// The session's counter of connections, from 1.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "deserialize_number")]
@@ -94,6 +97,16 @@ impl fmt::Debug for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hello").field("device", &self.device).field("attempt", &self.attempt).finish_non_exhaustive()
     }
+}
+
+fn deserialize_session<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let session = Option::<String>::deserialize(deserializer)?;
+    let length = session.as_ref().map_or(1, |session| session.chars().count());
+    if !(1..=limits::SESSION_CHARS_MAX).contains(&length) {
+        let max = limits::SESSION_CHARS_MAX;
+        return Err(de::Error::custom(format_args!("a session has 1 to {max} characters, not {length}")));
+    }
+    Ok(session)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -130,7 +143,7 @@ pub struct Write<B> {
     #[serde(deserialize_with = "deserialize_number")]
     pub n: u64,
     /// The device's last accepted n; absent: n - 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_optional_number")]
     pub prev: Option<u64>,
     /// A head of the room that the device saw before it first wrote there; given until its first ack in the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,107 +228,5 @@ impl<B> Op<B> {
             Self::Pong(_) => "pong",
             Self::Unknown(name) => name,
         }
-    }
-}
-
-impl<B: Serialize> Serialize for Command<B> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1 + usize::from(self.id.is_some())))?;
-        if let Some(id) = self.id {
-            map.serialize_entry("id", &id)?;
-        }
-        let name = self.op.name();
-        match &self.op {
-            Op::Hello(params) => map.serialize_entry(name, params)?,
-            Op::Join(params) => map.serialize_entry(name, params)?,
-            Op::Leave(params) => map.serialize_entry(name, params)?,
-            Op::Write(_, params) => map.serialize_entry(name, params)?,
-            Op::Typing(params) => map.serialize_entry(name, params)?,
-            Op::History(params) => map.serialize_entry(name, params)?,
-            Op::Refresh(params) => map.serialize_entry(name, params)?,
-            Op::Pong(params) => map.serialize_entry(name, params)?,
-            Op::Unknown(_) => map.serialize_entry(name, &Pong {})?,
-        }
-        map.end()
-    }
-}
-
-impl<'de, B: Deserialize<'de>> Deserialize<'de> for Command<B> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Envelope<B>(std::marker::PhantomData<B>);
-
-        impl<'de, B: Deserialize<'de>> Visitor<'de> for Envelope<B> {
-            type Value = Command<B>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a command: {\"id\": number, \"<op>\": {…}}")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Command<B>, A::Error> {
-                let mut id = None;
-                let mut op = None;
-                while let Some(key) = map.next_key::<Name>()? {
-                    let parsed = match key.0.as_str() {
-                        "id" if id.is_some() => return Err(de::Error::duplicate_field("id")),
-                        "id" => {
-                            id = Some(map.next_value::<Id>()?.0);
-                            continue;
-                        }
-                        "hello" => Op::Hello(map.next_value()?),
-                        "join" => Op::Join(map.next_value()?),
-                        "leave" => Op::Leave(map.next_value()?),
-                        "send" => Op::Write(WriteOp::Send, map.next_value()?),
-                        "edit" => Op::Write(WriteOp::Edit, map.next_value()?),
-                        "redact" => Op::Write(WriteOp::Redact, map.next_value()?),
-                        "react" => Op::Write(WriteOp::React, map.next_value()?),
-                        "typing" => Op::Typing(map.next_value()?),
-                        "history" => Op::History(map.next_value()?),
-                        "refresh" => Op::Refresh(map.next_value()?),
-                        "pong" => Op::Pong(map.next_value()?),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            Op::Unknown(key.0)
-                        }
-                    };
-                    if op.replace(parsed).is_some() {
-                        return Err(de::Error::custom("a command has one operation, not two"));
-                    }
-                }
-                let op = op.ok_or_else(|| de::Error::custom("a command has an operation beside its id"))?;
-                if id.is_none() && !matches!(op, Op::Pong(_)) {
-                    return Err(de::Error::missing_field("id"));
-                }
-                Ok(Command { id, op })
-            }
-        }
-
-        deserializer.deserialize_map(Envelope(std::marker::PhantomData))
-    }
-}
-
-struct Id(u64);
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_number(deserializer).map(Self)
-    }
-}
-
-/// A key of the envelope, cut to what an error may repeat.
-struct Name(String);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Name;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
-                Ok(Name(text.chars().filter(char::is_ascii_graphic).take(32).collect()))
-            }
-        }
-        deserializer.deserialize_str(Text)
     }
 }

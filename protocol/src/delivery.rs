@@ -71,9 +71,13 @@ impl<T> DeliveryBuffer<T> {
 
     /// Gives the next item out, if it is here.
     pub fn pop(&mut self) -> Option<(Seq, T)> {
-        let item = self.held.remove(&self.cursor.next())?;
-        self.cursor = self.cursor.next();
-        Some((self.cursor, item))
+        let lowest = self.held.first_entry()?;
+        if lowest.key().previous() != self.cursor {
+            return None;
+        }
+        let (seq, item) = lowest.remove_entry();
+        self.cursor = seq;
+        Some((seq, item))
     }
 
     /// Learns that entries up to `head` exist, so that a lost tail is missed too.
@@ -94,14 +98,11 @@ impl<T> DeliveryBuffer<T> {
         Some(expired)
     }
 
-    /// Names the first numbers that are known to exist and are not here; none while the next item is here or all were given out.
+    /// Names the first numbers that are known to exist and are not here; none while the next item is here or all were
+    /// given out.
     pub fn missing(&self) -> Option<RangeInclusive<Seq>> {
-        let first = self.cursor.next();
-        if self.head < first || self.held.contains_key(&first) {
-            return None;
-        }
         let last = self.held.first_key_value().map_or(self.head, |(seq, _)| seq.previous());
-        Some(first..=last)
+        (last > self.cursor).then(|| self.cursor.next()..=last)
     }
 
     /// Returns the last number that was given out.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 macro_rules! table {
@@ -86,7 +86,8 @@ impl fmt::Display for ErrorCode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ErrorFrame {
-    /// What went wrong.
+    /// What went wrong. One that this version does not know is read as `internal`; whether to try again is told apart.
+    #[serde(deserialize_with = "known_or_internal")]
     pub code: ErrorCode,
     /// What went wrong, for people.
     pub message: String,
@@ -101,6 +102,11 @@ pub struct ErrorFrame {
     /// What a program needs to go on, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, Value>,
+}
+
+fn known_or_internal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(ERRORS.iter().find(|row| row.wire == name).map_or(ErrorCode::Internal, |row| row.code))
 }
 
 impl ErrorFrame {

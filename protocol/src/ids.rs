@@ -199,6 +199,17 @@ pub(crate) fn deserialize_number<'de, D: Deserializer<'de>>(deserializer: D) -> 
     Ok(number)
 }
 
+/// Reads a number of the wire that may be absent.
+pub(crate) fn deserialize_optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Number(u64);
+    impl<'de> Deserialize<'de> for Number {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserialize_number(deserializer).map(Self)
+        }
+    }
+    Ok(Option::<Number>::deserialize(deserializer)?.map(|number| number.0))
+}
+
 number_id! {
     /// An entry's number in its room (in the schema: `message_id`), from 1 and contiguous; 0 is the place before the first.
     Seq
