@@ -1,8 +1,10 @@
-//! Measures what one push costs the checker: `cargo run --release -p rollcall-checker --example push_rate`.
+//! Measures what a push, and what a write with its stored entry, costs the checker: `cargo run --release -p rollcall-checker --example push_rate`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rollcall_checker::{Checker, ConnIx, JoinedEvent, PushRef, RoomIx};
+use rollcall_checker::{
+    Checker, ConnIx, DumpEvent, JoinedEvent, Kind, NO_BODY, Op, Outcome, PushRef, RoomIx, WriteEvent, chain,
+};
 
 /// A load: `rooms` × `members` connections (a connection is in one room), `entries` for each room, delivered `batch` at a time to
 /// one member after the other, as a server does.
@@ -28,6 +30,7 @@ fn main() {
     ] {
         measure(&shape);
     }
+    measure_writes(1_000_000);
 }
 
 fn measure(shape: &Shape) {
@@ -70,4 +73,68 @@ fn take_seats(checker: &mut Checker, shape: &Shape) -> Vec<(ConnIx, RoomIx)> {
         }
     }
     seats
+}
+
+/// Judges acknowledged writes of 100 devices to 100 rooms, the hash chain included.
+fn measure_writes(count: u64) {
+    let mut checker = Checker::new();
+    let (mut writing, mut dumping) = (Duration::ZERO, Duration::ZERO);
+    for room in 0..100 {
+        let (name, device) = (format!("room-{room}"), format!("device-{room}"));
+        let mut hash = chain::start(&name);
+        for seq in 1..=count / 100 {
+            let write = WriteEvent {
+                op: Op::Send,
+                t_invoke: seq * 10,
+                t_return: seq * 10 + 50,
+                conn: format!("conn-{room}"),
+                node: "node".to_owned(),
+                room: name.clone(),
+                user: "user".to_owned(),
+                device: device.clone(),
+                n: seq,
+                target: None,
+                body_hash: Some([7; 32]),
+                outcome: Outcome::Ok,
+                seq: Some(seq),
+                epoch: Some(1),
+            };
+            let mut entry = DumpEvent {
+                room: name.clone(),
+                seq,
+                epoch: 1,
+                owner: "owner".to_owned(),
+                kind: Kind::Message,
+                user: Some("user".to_owned()),
+                device: Some(device.clone()),
+                n: seq,
+                target: None,
+                created_at: 0,
+                salt: Some([7; 16]),
+                content_hash: [7; 32],
+                hash: NO_BODY,
+                body_hash: Some([7; 32]),
+                body: None,
+            };
+            hash = chain::next(&hash, &entry);
+            entry.hash = hash;
+            let begin = Instant::now();
+            checker.observe_write(&write);
+            let middle = Instant::now();
+            checker.observe_dump(&entry);
+            writing += middle - begin;
+            dumping += middle.elapsed();
+        }
+    }
+    let begin = Instant::now();
+    let verdict = checker.finish();
+    let finishing = begin.elapsed();
+    assert!(verdict.is_clean(), "{verdict}");
+    let each = |time: Duration| time.as_secs_f64() * 1e9 / count as f64;
+    println!(
+        "write: {:.0} ns, dump: {:.0} ns, finish: {:.0} ns an entry",
+        each(writing),
+        each(dumping),
+        each(finishing)
+    );
 }

@@ -148,6 +148,15 @@ def clean():
     history("clean.two_rooms", write("phone", 1, "a", (10, 20), seq=1), write("phone", 1, "a", (30, 40), seq=1, room="other"),
             one_message().events, Log("other").add("phone", 1, "a").events)
     history("clean.unrecorded_devices", Log().add("phone", 1, "a").add("laptop", 1, "b").add("phone", 5, "c").events)
+    history("clean.server_entries_of_a_device", Log().add("phone", 0, "a", kind="room").add("phone", 0, "b", kind="member").events)
+    redacted = Log().add("phone", 1, "a", erase=True).add("laptop", 1, None, kind="redact", target=1).events
+    history("clean.unrecorded_and_redacted", joined("c1", 0, 0), push("c1", 1, "a"), redacted)
+    history("clean.conflict_and_redaction", write("phone", 1, "a", (10, 20), seq=1),
+            write("phone", 1, "b", (30, 40), "failed"), redacted)
+    history("clean.redacted_but_not_yet_erased", joined("c1", 0, 0), push("c1", 1, None), push("c1", 2, None),
+            Log().add("phone", 1, "a").add("laptop", 1, None, kind="redact", target=1).events)
+    history("clean.ack_meets_invoke", write("laptop", 1, "b", (10, 30), seq=2), write("phone", 1, "a", (30, 40), seq=1),
+            Log().add("phone", 1, "a").add("laptop", 1, "b").events)
 
 
 def acked_is_stored():
@@ -170,6 +179,15 @@ def acked_is_stored():
             Log().add("phone", 1, "a", epoch=2).events)
     history("acked_is_stored.without_seq", write("phone", 1, "a", (10, 20)), one_message().events)
     history("acked_is_stored.erased_without_redaction", acked, Log().add("phone", 1, "a", erase=True).events)
+    history("acked_is_stored.erased_with_the_message_it_is_about", write("phone", 1, "+1", (10, 20), seq=2, op="react", target=1),
+            Log().add("laptop", 1, "a", erase=True).add("phone", 1, "+1", kind="react", target=1, erase=True)
+            .add("laptop", 2, None, kind="redact", target=1).events)
+    history("acked_is_stored.erased_by_an_earlier_redaction", write("phone", 1, "a", (10, 20), seq=2),
+            Log().add("laptop", 1, None, kind="redact", target=2).add("phone", 1, "a", erase=True).events)
+    history("acked_is_stored.other_body_and_an_unknown", acked, write("phone", 1, "b", (10, 20), "unknown"),
+            Log().add("phone", 1, "c").events)
+    history("acked_is_stored.refused_once_and_lost", write("phone", 1, "a", (10, 20), "failed"),
+            write("phone", 1, "a", (30, 40), seq=1))
 
 
 def failed_is_absent():
@@ -177,6 +195,14 @@ def failed_is_absent():
     history("failed_is_absent.stored", failed, one_message().events)
     history("failed_is_absent.stored_and_redacted", failed,
             Log().add("phone", 1, "a", erase=True).add("laptop", 1, None, kind="redact", target=1).events)
+    other = write("phone", 1, "b", (30, 40), "unknown")
+    history("failed_is_absent.though_another_body_is_unknown", failed, other, one_message().events)
+    other = write("phone", 1, "a", (30, 40), "unknown", op="react")
+    history("failed_is_absent.though_another_op_is_unknown", failed, other, one_message().events)
+    edits = [write("phone", 1, "a", (t, t + 1), outcome, op="edit", target=target)
+             for t, outcome, target in ((10, "failed", 1), (20, "unknown", 2))]
+    history("failed_is_absent.though_another_target_is_unknown", edits,
+            Log().add("laptop", 1, "x").add("laptop", 2, "y").add("phone", 1, "a", kind="edit", target=1).events)
 
 
 def unknown_at_most_once():
@@ -198,6 +224,9 @@ def one_seq_per_write():
     history("one_seq_per_write.acked", acked, twice.events)
     history("one_seq_per_write.unrecorded", twice.events)
     history("one_seq_per_write.other_content", acked, Log().add("phone", 1, "a").add("phone", 1, "b").events)
+    history("one_seq_per_write.acked_by_a_retry", write("phone", 1, "a", (10, 20), "unknown"),
+            write("phone", 1, "a", (30, 40), seq=1), twice.events)
+    history("one_seq_per_write.after_the_next", Log().add("phone", 1, "a").add("phone", 2, "b").add("phone", 1, "a").events)
 
 
 def pushes_in_order():
@@ -212,6 +241,9 @@ def pushes_in_order():
     history("pushes_in_order.hole_called_expired", joined("c1", 0, 0),
             {"event": "expired", "t": 50, "conn": "c1", "room": ROOM, "from": 2, "to": 3}, push("c1", 4, "d"),
             Log(floor=4, hash_before=bytes(32)).add("phone", 4, "d").events)
+    history("pushes_in_order.expired_backwards", joined("c1", 0, 0),
+            {"event": "expired", "t": 50, "conn": "c1", "room": ROOM, "from": 1, "to": 0},
+            Log(floor=4, hash_before=bytes(32)).add("phone", 4, "d").events)
 
 
 def pushes_equal_log():
@@ -223,7 +255,7 @@ def pushes_equal_log():
     history("pushes_equal_log.other_epoch", join, push("c1", 1, "a", epoch=2), log)
     history("pushes_equal_log.no_body", join, push("c1", 1, None), log)
     history("pushes_equal_log.never_stored", join, push("c1", 1, "a"), push("c1", 2, "b"), log)
-    history("pushes_equal_log.head_never_stored", joined("c1", 1, 2), log)
+    history("pushes_equal_log.head_never_stored", joined("c1", 1, 1), joined("c2", 1, 2), log)
     history("pushes_equal_log.erased_without_redaction", join, push("c1", 1, "a"),
             Log().add("phone", 1, "a", erase=True).events)
     redacted = Log().add("phone", 1, "a", erase=True).add("laptop", 1, None, kind="redact", target=1).events
@@ -231,8 +263,10 @@ def pushes_equal_log():
             push("c1", 1, "b"), push("c1", 2, None), redacted)
     history("pushes_equal_log.two_bodies_before_the_redaction", join, push("c1", 1, "a"), joined("c2", 0, 0),
             push("c2", 1, "b"), redacted)
-    history("pushes_equal_log.called_expired_but_stored", join,
-            {"event": "expired", "t": 50, "conn": "c1", "room": ROOM, "from": 1, "to": 1}, log)
+    history("pushes_equal_log.called_expired_but_stored", join, joined("c2", 0, 0),
+            {"event": "expired", "t": 50, "conn": "c1", "room": ROOM, "from": 1, "to": 2},
+            {"event": "expired", "t": 50, "conn": "c2", "room": ROOM, "from": 1, "to": 3},
+            Log(floor=3, hash_before=bytes(32)).add("phone", 3, "c").events)
 
 
 def device_order():
@@ -246,6 +280,11 @@ def ack_before_invoke():
     history("ack_before_invoke.acked", write("laptop", 1, "b", (10, 20), seq=2), write("phone", 1, "a", (30, 40), seq=1), log)
     history("ack_before_invoke.unknown", write("phone", 1, "a", (21, 40), "unknown"),
             write("laptop", 1, "b", (10, 20), seq=2), log)
+    history("ack_before_invoke.acked_twice", write("laptop", 1, "b", (10, 20), seq=2), write("laptop", 1, "b", (11, 50), seq=2),
+            write("phone", 1, "a", (30, 40), seq=1), log)
+    history("ack_before_invoke.a_lower_seq_acked_between", write("tablet", 1, "c", (10, 20), seq=3),
+            write("phone", 1, "a", (10, 25), seq=1), write("laptop", 1, "b", (30, 40), seq=2),
+            Log().add("phone", 1, "a").add("laptop", 1, "b").add("tablet", 1, "c").events)
 
 
 def epochs_never_fall():
@@ -265,6 +304,8 @@ def hash_chain():
     history("hash_chain.other_hash_before_the_floor",
             spoilt(Log(floor=5, hash_before=bytes(32)).add("phone", 1, "a"), 0, hash_before="11" * 32).events)
     history("hash_chain.other_body", spoilt(Log().add("phone", 1, "a", show_body=True), 0, body=body_of("b")).events)
+    history("hash_chain.other_body_hash",
+            spoilt(Log().add("phone", 1, "a", show_body=True), 0, body_hash=body_hash(body_of("b"))).events)
     history("hash_chain.other_salt", spoilt(Log().add("phone", 1, "a", show_body=True), 0, salt="00" * 16).events)
     history("hash_chain.other_salt_and_no_body", spoilt(Log().add("phone", 1, None, kind="redact"), 0, salt="00" * 16).events)
     history("hash_chain.no_salt", spoilt(one_message(), 0, salt=None).events)
@@ -284,7 +325,14 @@ def reaches_head():
     history("reaches_head.late_after_the_first_push", joined("c1", 0, 0), joined("c2", 0, 0), push("c1", 1, "a", t=8_101),
             push("c2", 1, "a", t=7_100), faults_end(), log)
     history("clean.just_in_time", acked, joined("c1", 0, 0), push("c1", 1, "a", t=2_000), joined("c2", 0, 1, t=5_000),
-            push("c2", 1, "a", t=6_000), faults_end(t=0, within_us=5), faults_end(), log)
+            push("c2", 1, "a", t=6_000), faults_end(t=0, within_us=5), faults_end(), faults_end(t=0, within_us=5), log)
+    history("clean.just_in_time_after_the_ack", write("phone", 1, "a", (7_000, 7_100), seq=1), joined("c1", 0, 0),
+            push("c1", 1, "a", t=8_100), faults_end(), log)
+    history("reaches_head.late_after_an_unknown", write("phone", 1, "a", (7_000, 7_100), "unknown"), joined("c1", 0, 0),
+            push("c1", 1, "a", t=8_101), faults_end(), log)
+    history("reaches_head.late_to_hear_of_the_floor", joined("c1", 0, 0),
+            {"event": "expired", "t": 2_001, "conn": "c1", "room": ROOM, "from": 1, "to": 2}, faults_end(),
+            Log(floor=3, hash_before=bytes(32)).events)
 
 
 for make in (clean, acked_is_stored, failed_is_absent, unknown_at_most_once, stored_without_gap, one_seq_per_write,

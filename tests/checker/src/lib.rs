@@ -65,9 +65,9 @@
 //!
 //! # Cost
 //!
-//! Memory grows with entries, writes and joined rooms, never with deliveries: of all pushes of an entry one 40-byte record is
-//! kept, see [`Checker::footprint`]. Producers of many pushes register names once and use [`Checker::observe_push`], some tens
-//! of nanoseconds each (`cargo run --release -p rollcall-checker --example push_rate`):
+//! Memory grows with entries, writes and joined rooms, never with deliveries: of all pushes of an entry one 32-byte record is
+//! kept, see [`Checker::footprint`]. Producers of many pushes register names once and use [`Checker::observe_push`], about ten
+//! nanoseconds each (`cargo run --release -p rollcall-checker --example push_rate`):
 //!
 //! ```
 //! use rollcall_checker::{Checker, JoinedEvent, PushRef, Rule};

@@ -142,9 +142,14 @@ fn offset_of(seq: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Comparison, SeenTable};
+    use super::{Comparison, Seen, SeenTable};
     use crate::chain::NO_BODY;
     use crate::names::ConnIx;
+
+    #[test]
+    fn a_seen_entry_takes_32_bytes() {
+        assert_eq!(size_of::<Seen>(), 32);
+    }
 
     #[test]
     fn pushes_far_apart_are_found_again_in_order() {

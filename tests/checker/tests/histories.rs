@@ -1,6 +1,7 @@
 //! Every rule has histories that break it and no other; with the rule taken out they pass. Clean ones pass as they are.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
@@ -9,14 +10,14 @@ use rollcall_checker::{Caveat, Checker, Rule, Verdict, check_reader};
 /// The recorded histories: (what its name says, its name, its lines).
 fn histories() -> Vec<(String, String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("histories");
-    let mut histories: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path())
+    let files = fs::read_dir(folder).expect("the folder of histories");
+    let paths = files.map(|file| file.expect("a file of the folder").path());
+    let mut histories: Vec<_> = paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .map(|path| {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let (expected, _case) = name.split_once('.').unwrap();
-            (expected.to_owned(), name.clone(), fs::read_to_string(path).unwrap())
+            let name = path.file_stem().and_then(OsStr::to_str).expect("a name in ASCII").to_owned();
+            let (expected, _case) = name.split_once('.').expect("RULE.CASE.jsonl");
+            (expected.to_owned(), name.clone(), fs::read_to_string(&path).expect("a readable history"))
         })
         .collect();
     histories.sort();
@@ -29,7 +30,7 @@ fn rule_of(expected: &str) -> Option<Rule> {
 
 fn judge_without(rule: Rule, history: &str) -> Verdict {
     let mut checker = Checker::new().without(rule);
-    checker.observe_lines(history.as_bytes()).unwrap();
+    checker.observe_lines(history.as_bytes()).expect("a readable history");
     checker.finish()
 }
 

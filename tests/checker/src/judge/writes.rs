@@ -106,7 +106,6 @@ impl<'a> Key<'a, '_> {
             let is_expired = (1..log.floor()).contains(&write.seq);
             let explanation = match self.stored.iter().find(|entry| entry.seq == write.seq) {
                 None if is_expired => None,
-                None if write.seq == 0 => Some("acknowledged without a seq".to_owned()),
                 None => Some(format!("acknowledged at seq {}, where it is not stored", write.seq)),
                 Some(entry) if !is_content(case, write, entry) => {
                     Some(format!("acknowledged at seq {}, where its content is not stored", write.seq))
