@@ -1,4 +1,6 @@
-//! rollcall's domain: the pure room core, the ractor shells around it, and the ports to the world.
+//! rollcall's domain: the pure room core, the ractor shells around it, and the ports to the world. It knows no socket and no
+//! database.
 
 pub mod ports;
 pub mod room;
+pub mod shell;

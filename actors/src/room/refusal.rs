@@ -35,6 +35,9 @@ pub enum Refusal {
     /// Too many writes of the device wait for their commit.
     #[error("{max} writes of this device are unanswered in this room", max = limits::UNANSWERED_WRITES_MAX)]
     TooManyUnanswered,
+    /// The room's queue is full; nothing was stored.
+    #[error("the room's queue is full")]
+    Busy,
     /// The room cannot take writes now; nothing was stored.
     #[error("{0}")]
     Unavailable(String),
@@ -58,6 +61,7 @@ impl Refusal {
             Self::Target(_) => ErrorCode::NotFound,
             Self::TargetExpired(_) => ErrorCode::Expired,
             Self::TooManyUnanswered => ErrorCode::TooManyUnanswered,
+            Self::Busy => ErrorCode::Busy,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::OutcomeUnknown => ErrorCode::OutcomeUnknown,
         }

@@ -1,0 +1,159 @@
+//! Admission: how much a room has taken and not answered. It is counted before the mailbox, which itself has no bound.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a room takes at most before it answers `busy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Requests that were taken and not answered.
+    pub entries_max: usize,
+    /// Size of their bodies, in bytes.
+    pub bytes_max: usize,
+}
+
+/// Counts what a room owes: requests and subscriptions. A room that owes nothing may be given up.
+#[derive(Debug)]
+pub struct Admission {
+    limits: QueueLimits,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    entries: usize,
+    bytes: usize,
+    subscriptions: usize,
+    closed: bool,
+    /// When the room last owed anything.
+    busy_at: Instant,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// The queue is full.
+    Full,
+    /// The room is given up; ask the directory for it again.
+    Closed,
+}
+
+/// A request's place in a room; dropping it gives the place free.
+#[derive(Debug)]
+pub struct Permit {
+    admission: Arc<Admission>,
+    bytes: usize,
+}
+
+/// A subscription's hold on a room: while there is one, the room is not idle.
+#[derive(Debug)]
+pub struct Lease {
+    admission: Arc<Admission>,
+}
+
+impl Admission {
+    /// Counts from nothing, at the time `now`.
+    pub fn new(limits: QueueLimits, now: Instant) -> Arc<Self> {
+        let counts = Counts { entries: 0, bytes: 0, subscriptions: 0, closed: false, busy_at: now };
+        Arc::new(Self { limits, counts: Mutex::new(counts) })
+    }
+
+    /// Takes a request whose body has `bytes` bytes. One request is always taken, however large.
+    ///
+    /// # Errors
+    /// Where the queue is full or the room is given up.
+    pub fn admit(self: &Arc<Self>, bytes: usize) -> Result<Permit, NotAdmitted> {
+        let mut counts = self.counts();
+        if counts.closed {
+            return Err(NotAdmitted::Closed);
+        }
+        let full = counts.entries >= self.limits.entries_max || counts.bytes + bytes > self.limits.bytes_max;
+        if counts.entries > 0 && full {
+            return Err(NotAdmitted::Full);
+        }
+        counts.entries += 1;
+        counts.bytes += bytes;
+        Ok(Permit { admission: Arc::clone(self), bytes })
+    }
+
+    /// Counts a subscription.
+    pub fn lease(self: &Arc<Self>) -> Lease {
+        self.counts().subscriptions += 1;
+        Lease { admission: Arc::clone(self) }
+    }
+
+    /// Takes nothing any more, if nothing is owed and nothing was for `idle`. Says whether the room is closed now.
+    pub fn close_if_idle(&self, now: Instant, idle: Duration) -> bool {
+        let mut counts = self.counts();
+        let owes = counts.entries + counts.subscriptions > 0;
+        if !owes && now.saturating_duration_since(counts.busy_at) >= idle {
+            counts.closed = true;
+        }
+        counts.closed
+    }
+
+    /// Takes nothing any more.
+    pub fn close(&self) {
+        self.counts().closed = true;
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // No code that holds the lock panics half-way through a change.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.admission.counts();
+        counts.entries -= 1;
+        counts.bytes -= self.bytes;
+        if counts.entries == 0 {
+            counts.busy_at = Instant::now();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut counts = self.admission.counts();
+        counts.subscriptions -= 1;
+        counts.busy_at = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Arc<Admission> {
+        Admission::new(QueueLimits { entries_max: 2, bytes_max: 100 }, Instant::now())
+    }
+
+    #[test]
+    fn full_by_count_or_by_size_and_free_again() {
+        let admission = admission();
+        let first = admission.admit(60).unwrap();
+        assert_eq!(admission.admit(41).unwrap_err(), NotAdmitted::Full);
+        let second = admission.admit(40).unwrap();
+        assert_eq!(admission.admit(0).unwrap_err(), NotAdmitted::Full);
+        drop(first);
+        drop(second);
+        drop(admission.admit(1_000).expect("an empty room takes one request of any size"));
+    }
+
+    #[test]
+    fn closes_only_while_nothing_is_owed() {
+        let admission = admission();
+        let later = Instant::now() + Duration::from_secs(1);
+        let permit = admission.admit(1).unwrap();
+        assert!(!admission.close_if_idle(later, Duration::ZERO));
+        drop(permit);
+        let lease = admission.lease();
+        assert!(!admission.close_if_idle(later, Duration::ZERO));
+        drop(lease);
+        assert!(!admission.close_if_idle(later, Duration::from_secs(60)), "it was busy a moment ago");
+        assert!(admission.close_if_idle(later, Duration::ZERO));
+        assert_eq!(admission.admit(1).unwrap_err(), NotAdmitted::Closed);
+    }
+}

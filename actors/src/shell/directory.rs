@@ -1,0 +1,274 @@
+//! The directory: which rooms are active here. It activates a room when somebody asks for it, gives it up when it is idle, and
+//! supervises the rooms' actors: one that fails is forgotten, and the next request activates the room from its log.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr, SupervisionEvent};
+use rollcall_protocol::{Entry, Kind, RoomId};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::admission::{Admission, QueueLimits};
+use super::handle::{Ask, Asker, RoomHandle};
+use super::inbox::{ReplyKind, ReplySlot};
+use super::room_actor::{RoomActor, RoomMsg};
+use super::tail::{RingLimits, Tail};
+use crate::ports::{Clock, Log};
+use crate::room::Refusal;
+
+/// What the directory's rooms are made with.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomSettings {
+    /// What a room takes at most before it answers `busy`.
+    pub queue: QueueLimits,
+    /// How much of a room stays in memory.
+    pub ring: RingLimits,
+    /// How long a room that nobody joined and nobody asks stays active.
+    pub idle: Duration,
+}
+
+/// The rooms of one node. Cloning shares them.
+#[derive(Clone)]
+pub struct Directory {
+    shared: Arc<Shared>,
+    supervisor: ActorRef<DirectoryMsg>,
+}
+
+/// What the directory and its rooms share.
+pub(super) struct Shared {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    settings: RoomSettings,
+    rooms: Mutex<HashMap<RoomId, Arc<RoomHandle>>>,
+    draining: AtomicBool,
+    /// Actors that have not ended, forgotten ones included.
+    alive: watch::Sender<usize>,
+    tasks: TaskTracker,
+    committed: [AtomicU64; Kind::ALL.len()],
+}
+
+/// What comes into the supervisor's mailbox, beside the ends of its children.
+pub(super) enum DirectoryMsg {
+    /// Look for idle rooms.
+    Sweep,
+}
+
+impl Directory {
+    /// Begins with no room active.
+    ///
+    /// # Errors
+    /// Where the supervisor could not be started.
+    pub async fn start(log: Arc<dyn Log>, clock: Arc<dyn Clock>, settings: RoomSettings) -> Result<Self, SpawnErr> {
+        let shared = Arc::new(Shared {
+            log,
+            clock,
+            settings,
+            rooms: Mutex::default(),
+            draining: AtomicBool::new(false),
+            alive: watch::Sender::new(0),
+            tasks: TaskTracker::new(),
+            committed: Default::default(),
+        });
+        let (supervisor, _) = Actor::spawn(None, Supervisor, Arc::clone(&shared)).await?;
+        let sweep_every = (settings.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
+        supervisor.send_interval(sweep_every, || DirectoryMsg::Sweep);
+        Ok(Self { shared, supervisor })
+    }
+
+    /// Returns a room, and activates it if need be; none while the node gives its rooms up.
+    pub fn room(&self, room: &RoomId) -> Option<Arc<RoomHandle>> {
+        if self.shared.draining.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut rooms = self.shared.rooms();
+        if let Some(handle) = rooms.get(room) {
+            return Some(Arc::clone(handle));
+        }
+        let handle = self.activate(room);
+        rooms.insert(room.clone(), Arc::clone(&handle));
+        Some(handle)
+    }
+
+    /// Asks a room; the answer comes into the asker's inbox, exactly once. What one asker asks of one room is taken in that order.
+    pub fn ask(&self, room: &RoomId, ask: Ask, asker: &Asker) {
+        let mut ask = ask;
+        while let Some(handle) = self.room(room) {
+            match handle.ask(ask, asker) {
+                Ok(()) => return,
+                Err(back) => ask = back,
+            }
+            self.shared.forget(&handle);
+        }
+        let kind = match ask {
+            Ask::Write(_) | Ask::Change(_) => ReplyKind::Write,
+            Ask::Join(_) => ReplyKind::Join,
+            Ask::View(_) => ReplyKind::View,
+        };
+        ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, None)
+            .refuse(Refusal::Unavailable("the server is stopping".to_owned()));
+    }
+
+    fn activate(&self, room: &RoomId) -> Arc<RoomHandle> {
+        let shared = &self.shared;
+        let (actor, _) = ActorRuntime::<RoomActor>::spawn_linked_instant(
+            None,
+            RoomActor,
+            Arc::clone(shared),
+            self.supervisor.get_cell(),
+        )
+        .expect("an actor without a name can always be spawned");
+        shared.alive.send_modify(|alive| *alive += 1);
+        let admission = Admission::new(shared.settings.queue, Instant::now());
+        let tail = Tail::new(room.clone(), shared.settings.ring);
+        let handle = RoomHandle::new(actor, admission, tail, Arc::clone(&shared.log));
+        let _ = handle.actor.cast(RoomMsg::Begin(Arc::clone(&handle)));
+        handle
+    }
+
+    /// Gives every room up: what was taken is finished, snapshots are stored, nothing more is taken.
+    ///
+    /// # Cancel safety
+    /// Dropped, the rooms go on ending by themselves.
+    pub async fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+        let rooms: Vec<_> = self.shared.rooms().values().cloned().collect();
+        for handle in rooms {
+            handle.admission.close();
+            let _ = handle.actor.cast(RoomMsg::Drain);
+        }
+        let mut alive = self.shared.alive.subscribe();
+        let _ = alive.wait_for(|&alive| alive == 0).await;
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.supervisor.stop(None);
+    }
+
+    /// Returns how many rooms are active.
+    pub fn active_rooms(&self) -> usize {
+        self.shared.rooms().len()
+    }
+
+    /// Returns how many entries of a kind were committed here.
+    pub fn committed(&self, kind: Kind) -> u64 {
+        self.shared.committed[usize::from(kind.number()) - 1].load(Ordering::Relaxed)
+    }
+
+    /// Returns the log under the rooms.
+    pub fn log(&self) -> Arc<dyn Log> {
+        self.shared.log()
+    }
+}
+
+impl Shared {
+    pub fn log(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.log)
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Runs something beside the actors, which a drain waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    pub fn count_committed(&self, entries: &[Entry]) {
+        for entry in entries {
+            self.committed[usize::from(entry.kind.number()) - 1].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets a room's actor, which takes nothing any more, and tells its readers to join again.
+    pub fn forget(&self, handle: &Arc<RoomHandle>) {
+        handle.admission.close();
+        {
+            let mut rooms = self.rooms();
+            if rooms.get(handle.tail.room()).is_some_and(|current| Arc::ptr_eq(current, handle)) {
+                rooms.remove(handle.tail.room());
+            }
+        }
+        handle.tail.end();
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<RoomHandle>>> {
+        // No code that holds the lock panics half-way through a change.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up the rooms that are idle.
+    fn sweep(&self) {
+        let now = Instant::now();
+        let mut rooms = self.rooms();
+        rooms.retain(|_, handle| {
+            let idle = handle.admission.close_if_idle(now, self.settings.idle);
+            if idle {
+                let _ = handle.actor.cast(RoomMsg::Drain);
+            }
+            !idle
+        });
+        if rooms.capacity() > 4 * rooms.len().max(1_000) {
+            rooms.shrink_to_fit();
+        }
+    }
+
+    /// Forgets the room of an actor that failed.
+    fn forget_failed(&self, failed: ractor::ActorId) {
+        let handle = self.rooms().values().find(|handle| handle.actor.get_id() == failed).cloned();
+        if let Some(handle) = handle {
+            self.forget(&handle);
+        }
+    }
+}
+
+/// Watches over the rooms' actors.
+struct Supervisor;
+
+impl Actor for Supervisor {
+    type Msg = DirectoryMsg;
+    type State = Arc<Shared>;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<DirectoryMsg>,
+        shared: Arc<Shared>,
+    ) -> Result<Arc<Shared>, ActorProcessingErr> {
+        Ok(shared)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<DirectoryMsg>,
+        message: DirectoryMsg,
+        shared: &mut Arc<Shared>,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            DirectoryMsg::Sweep => shared.sweep(),
+        }
+        Ok(())
+    }
+
+    /// The default would stop the supervisor, and with it every room, when one child ends.
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<DirectoryMsg>,
+        event: SupervisionEvent,
+        shared: &mut Arc<Shared>,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(..) => shared.alive.send_modify(|alive| *alive -= 1),
+            SupervisionEvent::ActorFailed(actor, error) => {
+                tracing::error!(%error, "a room's actor failed; the room is activated again from its log");
+                shared.forget_failed(actor.get_id());
+                shared.alive.send_modify(|alive| *alive -= 1);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

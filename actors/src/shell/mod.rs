@@ -1,0 +1,36 @@
+//! The shells: what gives the pure core a mailbox, a log, a clock and an audience.
+//!
+//! ```text
+//! connection ── ask ──▶ Directory ──▶ RoomHandle ══ admission ══▶ mailbox ─▶ RoomActor ─▶ RoomCore
+//!     ▲  ▲                                                             ▲         │
+//!     │  └───── Inbox ◀── answers ─────────────────────────────────────┼─────────┤
+//!     │           ▲                                                    │         ├─▶ Log ── outcome ─┐
+//!     │           └────── Doorbell ◀── ring ── Tail ◀── batch ─────────┼─────────┘                   │
+//!     └── pull past the cursor ─────────────────┘                      └─────────────────────────────┘
+//! ```
+//!
+//! ractor's traps that this keeps clear of: mailboxes have no bound, so admission is counted before them; a supervisor stops by
+//! default when a child ends; `stop` overtakes what is queued, so every request carries its own answer and gives it when it is dropped; `post_stop` is
+//! skipped after a panic, so nothing relies on it; the name registry is process-wide, so no actor has a name.
+
+mod activation;
+mod admission;
+mod directory;
+mod frame;
+mod handle;
+mod inbox;
+mod pages;
+mod request;
+mod room_actor;
+mod sessions;
+mod tail;
+
+pub use activation::{Activation, activate};
+pub use admission::QueueLimits;
+pub use directory::{Directory, RoomSettings};
+pub use frame::Frame;
+pub use handle::{Ask, Asker, RoomHandle, Subscribed};
+pub use inbox::{Doorbell, Inbox, Mail, Reply};
+pub use request::{ChangeRequest, JoinRequest, RoomView, ViewRequest, WriteRequest, diverged, expired};
+pub use sessions::{Session, Sessions};
+pub use tail::{Pulled, RingLimits, Tail};
