@@ -2,4 +2,5 @@
 //!
 //! Adapters of the domain's ports and nothing of its rules. The binary in `main.rs` puts them together.
 
+pub mod config;
 pub mod log;

@@ -1,0 +1,115 @@
+//! The table of settings. A name ends in its unit.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::table::settings;
+use super::{LogFormat, Secret};
+
+settings! {
+    /// Where clients connect.
+    listen: Listen {
+        /// The address of the WebSocket endpoint. Without a configured secret it must be a loopback address.
+        /// Port 0 takes a free one.
+        public: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
+    }
+
+    /// What operators see.
+    ops: Ops {
+        /// The address of /livez, /readyz and /metrics, which ask for no token: keep it off public networks.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7401)),
+    }
+
+    /// Where rooms are kept.
+    data: Data {
+        /// The folder of the log and of the guest key; made at the first start. A relative path starts where the server
+        /// was started.
+        dir: PathBuf = PathBuf::from("rollcall-data"),
+        /// Below this much free space on the folder's disk, writes are refused and reads go on.
+        free_space_reserve_bytes: u64 = 256 * 1024 * 1024,
+    }
+
+    /// Who may come in.
+    auth: Auth {
+        /// The key of the HS256 signature of users' tokens: at least 32 bytes. Prefer secret_file, which keeps it out of
+        /// this file.
+        secret: Option<Secret> = None,
+        /// A file with that key; one line end after it is left out.
+        secret_file: Option<PathBuf> = None,
+        /// Whom a token must be meant for: its `aud`. Not set: a token must not name an audience.
+        audience: Option<String> = None,
+        /// Whether those without a token come in, as guests with a name of the server's choice. Not set: only where no
+        /// secret is configured.
+        guests: Option<bool> = None,
+        /// How long a guest's own token keeps the guest's name, in seconds.
+        guest_token_ttl_s: u64 = 365 * 24 * 60 * 60,
+    }
+
+    /// Which web pages may connect.
+    origins: Origins {
+        /// Origins besides the server's own, such as "https://chat.example.org"; "*" is any.
+        allowed: Vec<String> = Vec::new(),
+    }
+
+    /// By which names the server may be addressed.
+    hosts: Hosts {
+        /// Names that the Host header may have, without a port, while guests are allowed: it keeps other people's web
+        /// pages from reaching a server on this machine through a name of their own. "*" is any.
+        allowed: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec(),
+    }
+
+    /// How much one client or all of them may take. Limits of the protocol itself are not configurable.
+    limits: Limits {
+        /// Connections at once, in all. Not set: the limit of open files (raised as far as allowed) less a reserve.
+        connections_max: Option<usize> = None,
+        /// Connections at once of one IP address. Behind a proxy all connections have the proxy's.
+        connections_per_address_max: usize = 16_384,
+        /// Commands of one connection, each second in the long run; 0 is without limit.
+        commands_per_connection_per_s: u32 = 200,
+        /// Commands of one connection that may come at once.
+        commands_per_connection_burst: u32 = 400,
+        /// Commands of all connections of one user, each second in the long run; 0 is without limit.
+        commands_per_user_per_s: u32 = 400,
+        /// Commands of all connections of one user that may come at once.
+        commands_per_user_burst: u32 = 800,
+    }
+
+    /// Rooms in memory.
+    rooms: Rooms {
+        /// How long a room without members and writes stays in memory, in milliseconds.
+        idle_ms: u64 = 60_000,
+        /// Entries of a room kept in memory for fast delivery.
+        ring_entries_max: usize = 256,
+        /// Size of the entries of a room kept in memory for fast delivery, in bytes.
+        ring_bytes_max: usize = 1024 * 1024,
+        /// Writes that may wait in a room; more are answered with busy.
+        queue_entries_max: usize = 4096,
+        /// Size of the writes that may wait in a room, in bytes.
+        queue_bytes_max: usize = 4 * 1024 * 1024,
+    }
+
+    /// The durable log.
+    log: Log {
+        /// How long the log waits for more writes before it syncs a group to disk, in microseconds, at most 1000. 0 syncs
+        /// at once what has come meanwhile.
+        gather_window_us: u64 = 0,
+    }
+
+    /// A graceful stop.
+    drain: Drain {
+        /// How long the server goes on after /readyz began to say no, so that load balancers notice, in milliseconds.
+        grace_ms: u64 = 0,
+        /// Over how long clients are told to spread their reconnects, in milliseconds.
+        window_ms: u64 = 5_000,
+        /// When a stop is carried through even if something has not ended, in milliseconds.
+        timeout_ms: u64 = 10_000,
+    }
+
+    /// Log lines, on standard error. They never hold a body, a token or a secret.
+    logging: Logging {
+        /// "pretty" for people, "json" for machines, "auto" for pretty on a terminal and else JSON.
+        format: LogFormat = LogFormat::Auto,
+        /// Which lines: error, warn, info, debug or trace, also by module, such as "info,rollcall::gateway=debug".
+        level: String = "info".to_owned(),
+    }
+}
