@@ -1,8 +1,10 @@
 //! Adapters of the `Log` port: where a room's entries are kept.
 //!
-//! [`MemoryLog`] keeps them in the process and forgets them with it. The port's contract stands in `rollcall_actors::ports`;
-//! the suite in `tests/it` shows it of every adapter here.
+//! [`MemoryLog`] keeps them in the process and forgets them with it. [`EmbeddedLog`] keeps them in a folder of this machine; it
+//! is the default. The port's contract stands in `rollcall_actors::ports`; the suite in `tests/it` shows it of every adapter.
 
+pub mod embedded;
 mod memory;
 
+pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use memory::MemoryLog;

@@ -1,0 +1,207 @@
+//! The data folder: who holds it, in which format it is, and how the store in it is opened.
+//!
+//! ```text
+//! lock     held by the process that has the folder open; holds its id
+//! format   the number of the format, written once the folder was made
+//! store/   the tables and journals of fjall
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+use super::journal;
+use super::options::EmbeddedOptions;
+use super::store::Store;
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+const LOCK_FILE: &str = "lock";
+const FORMAT_FILE: &str = "format";
+const STORE_FOLDER: &str = "store";
+
+/// A data folder that this process holds.
+#[derive(Debug)]
+pub(super) struct DataFolder {
+    path: PathBuf,
+    /// Held for as long as the file is open; the system lets it go when the process ends, however it ends.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Takes the folder for this process; makes it if it does not exist.
+    ///
+    /// # Errors
+    /// Where somebody else holds it, a later version wrote it, or the system does not let us write there.
+    pub fn acquire(path: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(path).map_err(|error| OpenError::from_io(path, path, error))?;
+        let lock = acquire_lock(path)?;
+        let folder = Self { path: path.to_owned(), _lock: lock };
+        if let Some(found) = folder.format()?
+            && found > FORMAT
+        {
+            return Err(OpenError::NewerFormat { folder: folder.path, found, supported: FORMAT });
+        }
+        Ok(folder)
+    }
+
+    /// Returns where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the store, and makes it on the first time. Everything that the journals held is in synced tables when this
+    /// returns, and new entries go to a new journal: after a failed sync the system may show us, and later sync without an
+    /// error, what never reached the disk.
+    ///
+    /// # Errors
+    /// Where the store is damaged, or the system does not let us read or write it.
+    pub fn open_store(&self, options: &EmbeddedOptions) -> Result<Store, OpenError> {
+        let path = self.path.join(STORE_FOLDER);
+        let is_new = self.format()?.is_none();
+        let is_there = path.join("version").try_exists().map_err(|error| self.io_error(&path, error))?;
+        match (is_new, is_there) {
+            (false, false) => return Err(self.damaged(format!("{} has no store", path.display()))),
+            (true, false) => self.remove_unfinished_store(&path)?,
+            (_, true) => self.renew_journal(&path, options)?,
+        }
+
+        // fjall asserts where it finds names that it never wrote: that, too, is a damaged folder and not the end of a process.
+        let store = catch_unwind(AssertUnwindSafe(|| Store::open(&path, options)))
+            .map_err(|_| self.damaged("the store's files are not what was written".to_owned()))?
+            .map_err(|error| OpenError::from_store(&self.path, &path, error))?;
+        store.wait_until_flushed().map_err(|error| self.flush_error(error))?;
+
+        if is_new {
+            if store.has_rooms() {
+                return Err(self.damaged(format!("{} is missing", self.path.join(FORMAT_FILE).display())));
+            }
+            self.write_format()?;
+        }
+        Ok(store)
+    }
+
+    /// Deletes the journals before the newest. Only right after `open_store`, once its store was closed without a commit:
+    /// all that they held is in tables then.
+    pub fn remove_flushed_journals(&self) -> Result<(), OpenError> {
+        let path = self.path.join(STORE_FOLDER);
+        let journals = journal::list(&path).map_err(|error| self.io_error(&path, error))?;
+        for (_, old) in journals.iter().rev().skip(1) {
+            fs::remove_file(old).map_err(|error| self.io_error(old, error))?;
+        }
+        sync_folder(&path).map_err(|error| self.io_error(&path, error))
+    }
+
+    /// Checks what the journals hold, and makes a new one if the newest holds anything.
+    fn renew_journal(&self, store: &Path, options: &EmbeddedOptions) -> Result<(), OpenError> {
+        let journals = journal::list(store).map_err(|error| self.io_error(store, error))?;
+        let Some((newest, path)) = journals.last() else { return Ok(()) };
+        let mut holds_anything = false;
+        for (number, path) in &journals {
+            let scan = journal::scan(path).map_err(|error| self.io_error(path, error))?;
+            if let Some(reason) = scan.damage(options.group_bytes_max) {
+                return Err(self.damaged(format!("the journal {} {reason}", path.display())));
+            }
+            if number == newest {
+                journal::cut(path, &scan).map_err(|error| self.io_error(path, error))?;
+                holds_anything = scan.whole_bytes > 0;
+            }
+        }
+        if holds_anything {
+            let next = path.with_file_name(journal::file_name(newest + 1));
+            File::create_new(&next).and_then(|file| file.sync_all()).map_err(|error| self.io_error(&next, error))?;
+            sync_folder(store).map_err(|error| self.io_error(store, error))?;
+        }
+        Ok(())
+    }
+
+    /// Clears away what a first start left that ended before the store was made. Nothing was ever stored in it: that takes
+    /// tables of rooms, and it has none.
+    fn remove_unfinished_store(&self, store: &Path) -> Result<(), OpenError> {
+        let tables = store.join("keyspaces");
+        let has_tables = match fs::read_dir(&tables) {
+            Ok(mut tables) => tables.next().is_some(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(self.io_error(&tables, error)),
+        };
+        if has_tables {
+            return Err(self.damaged(format!("{} is missing", store.join("version").display())));
+        }
+        match fs::remove_dir_all(store) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(self.io_error(store, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn format(&self) -> Result<Option<u32>, OpenError> {
+        let path = self.path.join(FORMAT_FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse() {
+                Ok(format) => Ok(Some(format)),
+                Err(_) => Err(self.damaged(format!("{} holds no number", path.display()))),
+            },
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(None),
+                std::io::ErrorKind::InvalidData => Err(self.damaged(format!("{} holds no number", path.display()))),
+                _ => Err(self.io_error(&path, error)),
+            },
+        }
+    }
+
+    fn write_format(&self) -> Result<(), OpenError> {
+        let path = self.path.join(FORMAT_FILE);
+        let unfinished = self.path.join("format.new");
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            writeln!(file, "{FORMAT}")?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            sync_folder(&self.path)
+        };
+        write().map_err(|error| self.io_error(&path, error))
+    }
+
+    fn flush_error(&self, error: fjall::Error) -> OpenError {
+        let is_full = nix::sys::statvfs::statvfs(&self.path).is_ok_and(|stat| stat.blocks_available() < 256);
+        if is_full {
+            OpenError::DiskFull { folder: self.path.clone() }
+        } else {
+            OpenError::from_store(&self.path, &self.path.join(STORE_FOLDER), error)
+        }
+    }
+
+    fn io_error(&self, path: &Path, error: std::io::Error) -> OpenError {
+        OpenError::from_io(&self.path, path, error)
+    }
+
+    fn damaged(&self, reason: String) -> OpenError {
+        OpenError::Damaged { folder: self.path.clone(), reason }
+    }
+}
+
+fn acquire_lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join(LOCK_FILE);
+    let to_error = |error| OpenError::from_io(folder, &path, error);
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(to_error)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(OpenError::Locked { folder: folder.to_owned(), pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(to_error(error)),
+    }
+    // The lock holds without the number, which only helps people: a full disk must not keep a log from being read.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+/// Makes the names in a folder durable.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
+}

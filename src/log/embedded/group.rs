@@ -1,0 +1,320 @@
+//! A group: what is committed in one atomic batch with one sync.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use fjall::OwnedWriteBatch;
+use rollcall_actors::ports::{Append, AppendOutcome, Fence, LogError, LogTail, NotCommitted};
+use rollcall_protocol::{Entry, Epoch, Kind, OwnerId, RoomId, Seq};
+
+use super::codec::{self, RoomRow};
+use super::command::{Answer, SnapshotPart};
+use super::keys;
+use super::store::Store;
+
+/// Entries that are deleted below a floor in one group at most, so that no append waits long behind it.
+const SWEEP_ENTRIES_MAX: usize = 1_024;
+
+/// Snapshots of a room that are kept: the newest, and the one before for a reader that does not know the newest one's format.
+const SNAPSHOTS_KEPT: usize = 2;
+
+/// Plans a batch: checks each command against the store and what was planned before it in the group.
+///
+/// A command is planned as a whole or, where the store cannot be read, not at all.
+pub(super) struct Group<'a> {
+    store: &'a Store,
+    rooms: HashMap<RoomId, RoomPlan>,
+    /// Writes (some) and removals (none) besides rows of rooms and entries, each key once.
+    snapshots: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    removed_entries: Vec<Vec<u8>>,
+    removed_edits: Vec<Vec<u8>>,
+    planned: Planned,
+}
+
+/// What follows once the batch was committed, or was not.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    /// In the order of the commands.
+    pub answers: Vec<Answer>,
+    /// The rooms that get entries.
+    pub appended: HashSet<RoomId>,
+    /// The rooms that were activated.
+    pub activated: HashSet<RoomId>,
+    /// The rooms with more to delete below their floors.
+    pub to_sweep: HashSet<RoomId>,
+    pub appends: u64,
+    pub entries: u64,
+    pub bytes: u64,
+}
+
+/// What a group does to one room.
+#[derive(Debug)]
+struct RoomPlan {
+    row: Option<RoomRow>,
+    row_changed: bool,
+    /// New entries, contiguous.
+    fresh: Vec<Entry>,
+    /// New edits, as (target, edit).
+    edits: Vec<(Seq, Seq)>,
+    /// Earlier entries that lose their bodies.
+    redacted: BTreeMap<Seq, Entry>,
+}
+
+impl RoomPlan {
+    fn fresh_mut(&mut self, seq: Seq) -> Option<&mut Entry> {
+        let first = self.fresh.first()?.seq;
+        if seq < first {
+            return None;
+        }
+        self.fresh.get_mut(usize::try_from(seq.since(first)).ok()?)
+    }
+}
+
+impl<'a> Group<'a> {
+    /// Starts an empty group.
+    pub fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            rooms: HashMap::new(),
+            snapshots: HashMap::new(),
+            removed_entries: Vec::new(),
+            removed_edits: Vec::new(),
+            planned: Planned::default(),
+        }
+    }
+
+    /// Adds an answer that waits for the commit.
+    pub fn answer(&mut self, answer: Answer) {
+        self.planned.answers.push(answer);
+    }
+
+    /// Plans an append, and says what became of it if the group commits.
+    pub fn append(&mut self, append: &Append) -> AppendOutcome {
+        match self.try_append(append) {
+            Ok(outcome) => outcome,
+            Err(error) => AppendOutcome::NotCommitted(NotCommitted::Refused(error.to_string())),
+        }
+    }
+
+    fn try_append(&mut self, append: &Append) -> Result<AppendOutcome, LogError> {
+        const FENCED: AppendOutcome = AppendOutcome::NotCommitted(NotCommitted::Fenced);
+        let (store, room) = (self.store, &append.room);
+        let plan = plan_of(&mut self.rooms, store, room)?;
+        let mut row = match plan.row {
+            Some(row) if row.fence == append.fence && row.last_seq == append.builds_on() => row,
+            None if append.builds_on() == Seq::ZERO => RoomRow::new(append.fence),
+            Some(_) | None => return Ok(FENCED),
+        };
+
+        // All that may fail comes first: what the append takes bodies from, and whether its edits come too late.
+        let mut redactions = Vec::new();
+        let mut late = HashSet::new();
+        for entry in append.entries.iter() {
+            let Some(target) = entry.target else { continue };
+            match entry.kind {
+                Kind::Redact => {
+                    let mut doomed = store.edits_of(room, target)?;
+                    doomed.push(target);
+                    for &seq in &doomed {
+                        if !plan.redacted.contains_key(&seq)
+                            && let Some(entry) = store.entry(room, seq)?
+                        {
+                            redactions.push(entry);
+                        }
+                    }
+                    row.last_redact = entry.seq;
+                }
+                Kind::Edit if store.entry(room, target)?.is_some_and(|target| target.is_redacted()) => {
+                    late.insert(entry.seq);
+                }
+                _ => {}
+            }
+        }
+
+        for mut entry in redactions {
+            entry.redact();
+            plan.redacted.insert(entry.seq, entry);
+        }
+        for entry in append.entries.iter() {
+            plan.push(entry, late.contains(&entry.seq));
+            row.last_seq = entry.seq;
+            self.planned.bytes += entry.weight_bytes() as u64;
+        }
+        plan.row = Some(row);
+        plan.row_changed = true;
+        self.planned.appended.insert(room.clone());
+        self.planned.appends += 1;
+        self.planned.entries += append.entries.len() as u64;
+        Ok(AppendOutcome::Committed)
+    }
+
+    /// Plans an activation.
+    pub fn activate(&mut self, room: &RoomId, owner: OwnerId) -> Result<LogTail, LogError> {
+        let plan = plan_of(&mut self.rooms, self.store, room)?;
+        self.planned.activated.insert(room.clone());
+        let Some(row) = &mut plan.row else {
+            return Ok(LogTail { fence: Fence { epoch: Epoch::new(1), owner }, last_seq: Seq::ZERO });
+        };
+        row.fence = Fence { epoch: row.fence.epoch.next(), owner };
+        plan.row_changed = true;
+        Ok(row.tail())
+    }
+
+    /// Plans a part of a snapshot; of a room that nobody wrote to there is nothing to keep. The only part of a snapshot drops
+    /// the older ones with it.
+    pub fn snapshot_part(&mut self, part: &SnapshotPart) -> Result<(), LogError> {
+        let SnapshotPart { room, seq, .. } = part;
+        if plan_of(&mut self.rooms, self.store, room)?.row.is_none() {
+            return Ok(());
+        }
+        if part.part == 0 {
+            // Another snapshot of the same number may have had more parts.
+            for key in self.store.snapshot_keys(room, *seq)? {
+                self.snapshots.insert(key, None);
+            }
+        }
+        if part.parts == 1 {
+            self.prune_snapshots(room, *seq)?;
+        }
+        let key = keys::snapshot_part(room, *seq, part.part);
+        self.planned.bytes += part.bytes.len() as u64;
+        self.snapshots.insert(key, Some(codec::encode_snapshot_part(&part.bytes)));
+        Ok(())
+    }
+
+    /// Plans the end of snapshots, given that `newest` is durable or in this group: all but the newest ones, and all older than
+    /// the last redaction, since they may hold traces of what was redacted.
+    pub fn prune_snapshots(&mut self, room: &RoomId, newest: Seq) -> Result<(), LogError> {
+        let Some(row) = plan_of(&mut self.rooms, self.store, room)?.row else { return Ok(()) };
+        let last = Seq::new(rollcall_protocol::NUMBER_MAX);
+        let mut seqs = self.store.snapshot_seqs(room, last)?;
+        if !seqs.contains(&newest) {
+            seqs.push(newest);
+            seqs.sort_by(|a, b| b.cmp(a));
+        }
+        let is_stale = |seq: Seq| seq < row.last_redact && row.last_redact <= newest;
+        for (_, seq) in seqs.into_iter().enumerate().filter(|&(at, seq)| at >= SNAPSHOTS_KEPT || is_stale(seq)) {
+            for key in self.store.snapshot_keys(room, seq)? {
+                self.snapshots.insert(key, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans a higher floor, as far as a snapshot allows it.
+    pub fn expire(&mut self, room: &RoomId, floor: Seq) -> Result<(), LogError> {
+        let last = Seq::new(rollcall_protocol::NUMBER_MAX);
+        let newest_snapshot = self.store.newest_snapshot(room, last)?.unwrap_or_default();
+        let plan = plan_of(&mut self.rooms, self.store, room)?;
+        let Some(row) = &mut plan.row else { return Ok(()) };
+        let floor = floor.min(newest_snapshot.next()).min(row.last_seq.next());
+        if floor > row.floor {
+            row.floor = floor;
+            plan.row_changed = true;
+        }
+        if row.swept < row.floor {
+            self.planned.to_sweep.insert(room.clone());
+        }
+        Ok(())
+    }
+
+    /// Plans the deletion of some more of what lies below the floor.
+    pub fn sweep(&mut self, room: &RoomId) -> Result<(), LogError> {
+        let plan = plan_of(&mut self.rooms, self.store, room)?;
+        let Some(row) = &mut plan.row else { return Ok(()) };
+        if row.swept >= row.floor {
+            return Ok(());
+        }
+        let entries = self.store.entries_between(room, row.swept, row.floor.previous(), SWEEP_ENTRIES_MAX)?;
+        row.swept = match entries.last() {
+            Some(last) if entries.len() == SWEEP_ENTRIES_MAX => last.seq.next(),
+            _ => row.floor,
+        };
+        plan.row_changed = true;
+        if row.swept < row.floor {
+            self.planned.to_sweep.insert(room.clone());
+        }
+        for entry in entries {
+            self.removed_entries.push(keys::entry(room, entry.seq));
+            if let (Kind::Edit, Some(target)) = (entry.kind, entry.target) {
+                self.removed_edits.push(keys::edit(room, target, entry.seq));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the batch down; it is empty where nothing is to be stored.
+    pub fn finish(mut self) -> (OwnedWriteBatch, Planned) {
+        let store = self.store;
+        let mut batch = store.db.batch();
+        for (room, plan) in &self.rooms {
+            let Some(row) = plan.row else { continue };
+            if plan.row_changed {
+                batch.insert(&store.rooms, keys::room(room), row.encode());
+            }
+            let kept = plan.redacted.range(row.floor..).map(|(_, entry)| entry);
+            for entry in plan.fresh.iter().chain(kept) {
+                batch.insert(&store.entries, keys::entry(room, entry.seq), codec::encode_entry(entry));
+            }
+            for &(target, edit) in &plan.edits {
+                batch.insert(&store.edits, keys::edit(room, target, edit), []);
+            }
+        }
+        for (key, part) in self.snapshots.drain() {
+            match part {
+                Some(part) => batch.insert(&store.snapshots, key, part),
+                None => batch.remove(&store.snapshots, key),
+            }
+        }
+        for key in self.removed_entries.drain(..) {
+            batch.remove(&store.entries, key);
+        }
+        for key in self.removed_edits.drain(..) {
+            batch.remove(&store.edits, key);
+        }
+        (batch, self.planned)
+    }
+}
+
+impl RoomPlan {
+    /// Adds a new entry, and takes away the bodies that are no more once it is there. `late` tells that it edits what was
+    /// redacted before this group.
+    fn push(&mut self, entry: &Entry, late: bool) {
+        let mut entry = entry.clone();
+        let seq = entry.seq;
+        let about = entry.target.map(|target| (entry.kind, target));
+        if let Some((Kind::Edit, target)) = about {
+            let is_late = late
+                || self.redacted.contains_key(&target)
+                || self.fresh_mut(target).is_some_and(|target| target.is_redacted());
+            if is_late {
+                entry.redact();
+            }
+            self.edits.push((target, seq));
+        }
+        self.fresh.push(entry);
+        if let Some((Kind::Redact, target)) = about {
+            let edits = self.edits.iter().filter(|&&(of, _)| of == target).map(|&(_, edit)| edit);
+            let doomed = edits.chain([target]).collect::<Vec<_>>();
+            for seq in doomed {
+                if let Some(entry) = self.fresh_mut(seq) {
+                    entry.redact();
+                }
+            }
+        }
+    }
+}
+
+/// Finds what the group does to a room so far; it starts from what is stored.
+fn plan_of<'r>(
+    rooms: &'r mut HashMap<RoomId, RoomPlan>,
+    store: &Store,
+    room: &RoomId,
+) -> Result<&'r mut RoomPlan, LogError> {
+    if !rooms.contains_key(room) {
+        let row = store.room(room)?;
+        let plan =
+            RoomPlan { row, row_changed: false, fresh: Vec::new(), edits: Vec::new(), redacted: BTreeMap::new() };
+        rooms.insert(room.clone(), plan);
+    }
+    Ok(rooms.get_mut(room).expect("it was just inserted"))
+}

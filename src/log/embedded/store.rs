@@ -1,0 +1,267 @@
+//! The store: fjall's database with our four keyspaces, and what is read from it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fjall::config::BlockSizePolicy;
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use rollcall_actors::ports::{LogError, LogTail, ReadRange, StoredSnapshot};
+use rollcall_protocol::{Entry, RoomId, Seq};
+
+use super::codec::{CodecError, EntryDecoder, RoomRow, decode_snapshot_part};
+use super::keys;
+use super::options::EmbeddedOptions;
+
+/// How long to wait before looking again at what fjall's workers do; it offers nothing to wait for.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+/// Memtables that wait to be written out at which the committer waits too. fjall itself waits at 4, and for ever if its
+/// workers have died, so we never let it come to that.
+const SEALED_MEMTABLES_MAX: usize = 2;
+/// Tables in the first level at which the committer waits; fjall waits for ever at 30.
+const FIRST_LEVEL_TABLES_MAX: usize = 24;
+
+/// A room that somebody wrote to, as tools see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// Its name.
+    pub room: RoomId,
+    /// Where it stands.
+    pub tail: LogTail,
+    /// The first number that is still kept.
+    pub floor: Seq,
+}
+
+/// The open database.
+pub(super) struct Store {
+    pub db: Database,
+    pub rooms: Keyspace,
+    pub entries: Keyspace,
+    pub snapshots: Keyspace,
+    pub edits: Keyspace,
+}
+
+impl Store {
+    /// Opens the database, and makes it if it does not exist.
+    pub fn open(path: &Path, options: &EmbeddedOptions) -> fjall::Result<Self> {
+        let db = Database::builder(path)
+            .cache_size(options.cache_bytes)
+            .worker_threads(options.worker_threads.max(2))
+            .max_journaling_size(options.journals_bytes_max)
+            .max_cached_files(Some(options.open_files_max))
+            .manual_journal_persist(true)
+            .open()?;
+        let keyspace = |name: &str, memtable_bytes: u64, block_bytes: u32| {
+            db.keyspace(name, || {
+                KeyspaceCreateOptions::default()
+                    .manual_journal_persist(true)
+                    .max_memtable_size(memtable_bytes)
+                    .data_block_size_policy(BlockSizePolicy::all(block_bytes))
+            })
+        };
+        let memtable_bytes = options.memtable_bytes;
+        Ok(Self {
+            rooms: keyspace("rooms", memtable_bytes / 4, 4 * 1024)?,
+            entries: keyspace("entries", memtable_bytes, 16 * 1024)?,
+            snapshots: keyspace("snapshots", memtable_bytes / 2, 16 * 1024)?,
+            edits: keyspace("edits", memtable_bytes / 8, 4 * 1024)?,
+            db,
+        })
+    }
+
+    /// Returns the keyspaces.
+    pub fn keyspaces(&self) -> [&Keyspace; 4] {
+        [&self.rooms, &self.entries, &self.snapshots, &self.edits]
+    }
+
+    /// Fails once a write to the disk has failed, in a commit or behind it: nothing is written any more then.
+    pub fn check_health(&self) -> fjall::Result<()> {
+        self.db.persist(PersistMode::Buffer)
+    }
+
+    /// Waits until everything that the journals held at the opening is in tables.
+    pub fn wait_until_flushed(&self) -> fjall::Result<()> {
+        self.wait_while(|keyspace| keyspace.sealed_memtable_count() > 0)
+    }
+
+    /// Waits until a commit can go through without waiting for fjall's workers.
+    pub fn wait_until_writable(&self) -> fjall::Result<()> {
+        self.wait_while(|keyspace| {
+            keyspace.sealed_memtable_count() >= SEALED_MEMTABLES_MAX
+                || keyspace.l0_table_count() >= FIRST_LEVEL_TABLES_MAX
+        })
+    }
+
+    fn wait_while(&self, busy: impl Fn(&Keyspace) -> bool) -> fjall::Result<()> {
+        loop {
+            self.check_health()?;
+            if !self.keyspaces().into_iter().any(&busy) {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+        }
+    }
+
+    /// Tells whether any room was ever written to.
+    pub fn has_rooms(&self) -> bool {
+        self.rooms.first_key_value().is_some()
+    }
+
+    /// Reads a room's row.
+    pub fn room(&self, room: &RoomId) -> Result<Option<RoomRow>, LogError> {
+        let row = self.rooms.get(keys::room(room)).map_err(to_log_error)?;
+        row.map(|row| decode_room(room.as_str(), &row)).transpose()
+    }
+
+    /// Reads one entry.
+    pub fn entry(&self, room: &RoomId, seq: Seq) -> Result<Option<Entry>, LogError> {
+        let entry = self.entries.get(keys::entry(room, seq)).map_err(to_log_error)?;
+        entry.map(|entry| decode_entry(&mut EntryDecoder::default(), room, seq, &entry)).transpose()
+    }
+
+    /// Reads the numbers of a target's edits.
+    pub fn edits_of(&self, room: &RoomId, target: Seq) -> Result<Vec<Seq>, LogError> {
+        let edits = self.edits.prefix(keys::edits_of(room, target));
+        edits.map(|edit| number_of(room, &edit.key().map_err(to_log_error)?)).collect()
+    }
+
+    /// Reads a page of entries, as they stood at one moment.
+    pub fn read(&self, room: &RoomId, range: ReadRange) -> Result<Vec<Entry>, LogError> {
+        let first = range.after.next();
+        let snapshot = self.db.snapshot();
+        let row = snapshot.get(&self.rooms, keys::room(room)).map_err(to_log_error)?;
+        let Some(row) = row.map(|row| decode_room(room.as_str(), &row)).transpose()? else { return Ok(Vec::new()) };
+        let last = range.through.min(row.last_seq);
+        if first < row.floor && first <= range.through {
+            return Err(LogError::Expired { floor: row.floor });
+        }
+        if first > last || range.entries_max == 0 {
+            return Ok(Vec::new());
+        }
+
+        let expected = usize::try_from(last.since(range.after)).unwrap_or(usize::MAX).min(range.entries_max);
+        let mut page = Vec::with_capacity(expected);
+        let mut bytes = 0;
+        let mut next = first;
+        let mut decoder = EntryDecoder::default();
+        for row in snapshot.range(&self.entries, keys::entry(room, first)..=keys::entry(room, last)).take(expected) {
+            if !page.is_empty() && bytes >= range.bytes_max {
+                return Ok(page);
+            }
+            let (key, value) = row.into_inner().map_err(to_log_error)?;
+            let seq = number_of(room, &key)?;
+            if seq != next {
+                return Err(missing(room, next));
+            }
+            let entry = decode_entry(&mut decoder, room, seq, &value)?;
+            bytes += entry.weight_bytes();
+            page.push(entry);
+            next = next.next();
+        }
+        if page.len() < expected { Err(missing(room, next)) } else { Ok(page) }
+    }
+
+    /// Reads the keys and values of at most `max` entries from one number up to another.
+    pub fn entries_between(&self, room: &RoomId, from: Seq, through: Seq, max: usize) -> Result<Vec<Entry>, LogError> {
+        let mut decoder = EntryDecoder::default();
+        let rows = self.entries.range(keys::entry(room, from)..=keys::entry(room, through)).take(max);
+        rows.map(|row| {
+            let (key, value) = row.into_inner().map_err(to_log_error)?;
+            decode_entry(&mut decoder, room, number_of(room, &key)?, &value)
+        })
+        .collect()
+    }
+
+    /// Returns the numbers of a room's snapshots, the newest first, from `at_most` on.
+    pub fn snapshot_seqs(&self, room: &RoomId, at_most: Seq) -> Result<Vec<Seq>, LogError> {
+        let mut seqs = Vec::new();
+        let mut from = at_most;
+        while let Some(seq) = self.newest_snapshot(room, from)? {
+            seqs.push(seq);
+            if seq == Seq::ZERO {
+                break;
+            }
+            from = seq.previous();
+        }
+        Ok(seqs)
+    }
+
+    /// Finds the newest snapshot whose number is at most `at_most`.
+    pub fn newest_snapshot(&self, room: &RoomId, at_most: Seq) -> Result<Option<Seq>, LogError> {
+        let from = keys::snapshot(room, at_most);
+        let through = keys::snapshot_part(room, Seq::ZERO, u32::MAX);
+        let Some(part) = self.snapshots.range(from..=through).next() else { return Ok(None) };
+        let key = part.key().map_err(to_log_error)?;
+        match keys::snapshot_seq(room, &key) {
+            Some(seq) => Ok(Some(seq)),
+            None => Err(LogError::Damaged(format!("a snapshot of room {room} has a key that was never written"))),
+        }
+    }
+
+    /// Returns the keys of a snapshot's parts.
+    pub fn snapshot_keys(&self, room: &RoomId, seq: Seq) -> Result<Vec<Vec<u8>>, LogError> {
+        let parts = self.snapshots.prefix(keys::snapshot(room, seq));
+        parts.map(|part| part.key().map(|key| key.to_vec()).map_err(to_log_error)).collect()
+    }
+
+    /// Reads the newest snapshot whose number is at most `at_most`.
+    pub fn read_snapshot(&self, room: &RoomId, at_most: Seq) -> Result<Option<StoredSnapshot>, LogError> {
+        let Some(seq) = self.newest_snapshot(room, at_most)? else { return Ok(None) };
+        let read = |part: Guard| {
+            let value = part.value().map_err(to_log_error)?;
+            decode_snapshot_part(&value).map_err(|error| damaged(format!("snapshot {seq} of room {room}"), &error))
+        };
+        let parts = self.snapshots.prefix(keys::snapshot(room, seq)).map(read).collect::<Result<_, _>>()?;
+        Ok(Some(StoredSnapshot { seq, parts }))
+    }
+
+    /// Reads the rows of at most `max` rooms, in the order of their names, after one.
+    pub fn rooms_after(&self, after: Option<&RoomId>, max: usize) -> Result<Vec<RoomInfo>, LogError> {
+        let from = after.map_or(Vec::new(), |after| [keys::room(after), &[0]].concat());
+        let read = |row: Guard| {
+            let (key, value) = row.into_inner().map_err(to_log_error)?;
+            let name = std::str::from_utf8(&key).ok().and_then(|name| RoomId::parse(name).ok());
+            let Some(room) = name else {
+                return Err(LogError::Damaged("a room has a name that was never written".to_owned()));
+            };
+            let row = decode_room(room.as_str(), &value)?;
+            Ok(RoomInfo { room, tail: row.tail(), floor: row.floor })
+        };
+        self.rooms.range(from..).take(max).map(read).collect()
+    }
+}
+
+fn decode_room(name: &str, bytes: &[u8]) -> Result<RoomRow, LogError> {
+    RoomRow::decode(bytes).map_err(|error| damaged(format!("the row of room {name}"), &error))
+}
+
+fn decode_entry(decoder: &mut EntryDecoder, room: &RoomId, seq: Seq, bytes: &[u8]) -> Result<Entry, LogError> {
+    decoder.decode(seq, bytes).map_err(|error| damaged(format!("entry {seq} of room {room}"), &error))
+}
+
+fn number_of(room: &RoomId, key: &[u8]) -> Result<Seq, LogError> {
+    keys::last_number(key)
+        .ok_or_else(|| LogError::Damaged(format!("a row of room {room} has a key that was never written")))
+}
+
+fn damaged(what: String, error: &CodecError) -> LogError {
+    LogError::Damaged(format!("{what}: {error}"))
+}
+
+fn missing(room: &RoomId, seq: Seq) -> LogError {
+    LogError::Damaged(format!("entry {seq} of room {room} is missing"))
+}
+
+/// Tells what the store could not read from what it could not read now.
+pub(super) fn to_log_error(error: fjall::Error) -> LogError {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
+                LogError::Damaged(error.to_string())
+            }
+            _ => LogError::Unavailable(error.to_string()),
+        },
+        fjall::Error::Poisoned => LogError::Unavailable("a write to the disk has failed".to_owned()),
+        other => LogError::Damaged(other.to_string()),
+    }
+}
