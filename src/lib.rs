@@ -2,5 +2,7 @@
 //!
 //! Adapters of the domain's ports and nothing of its rules. The binary in `main.rs` puts them together.
 
+pub mod auth;
 pub mod config;
+pub mod limits;
 pub mod log;
