@@ -6,3 +6,5 @@ pub mod auth;
 pub mod config;
 pub mod limits;
 pub mod log;
+pub mod metrics;
+pub mod ops;
