@@ -117,7 +117,7 @@ pub enum BodyError {
 ///
 /// Deserializing refuses what one of the formats could not tell: nesting beyond 64, a number that is not an i64, u64 or
 /// finite f64, a lone surrogate, a duplicate key, a key that is not a string, binary data.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct NewBody {
     text: String,
     /// The normalised text would have passed the limit, and was not kept.
@@ -164,6 +164,13 @@ impl NewBody {
         } else {
             self.push(&serde_json::to_string(text).expect("a string is always JSON"));
         }
+    }
+}
+
+impl fmt::Debug for NewBody {
+    /// Shows the size alone, as [`Body`] does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewBody({}{} bytes)", if self.oversize { "more than " } else { "" }, self.text.len())
     }
 }
 

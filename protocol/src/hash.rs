@@ -162,3 +162,6 @@ pub fn chain(before: Hash, entry: &Hashed<'_>) -> Hash {
     sha.update(entry.content_hash.0);
     Hash(sha.finalize().into())
 }
+
+#[cfg(test)]
+mod tests;

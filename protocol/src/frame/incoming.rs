@@ -36,10 +36,29 @@ macro_rules! ok_fields {
     ($( $field:ident: $type:ty, )*) => {
         /// What a successful reply carries: the union of the fields of all of them, of which each operation has its own.
         /// The caller knows what it asked for and takes that.
-        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[derive(Clone, Default, PartialEq, Deserialize)]
         #[expect(missing_docs, reason = "each field is documented at the reply that has it")]
         pub struct OkFields {
             $( #[serde(default)] pub $field: Option<$type>, )*
+        }
+
+        impl fmt::Debug for OkFields {
+            /// Shows the fields that are there, of the token no more than that.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut shown = f.debug_struct("OkFields");
+                $(
+                    match &self.$field {
+                        Some(_) if stringify!($field) == "token" => {
+                            shown.field("token", &format_args!("…"));
+                        }
+                        Some(value) => {
+                            shown.field(stringify!($field), value);
+                        }
+                        None => {}
+                    }
+                )*
+                shown.finish()
+            }
         }
     };
 }
