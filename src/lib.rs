@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod gateway;
 pub mod limits;
 pub mod log;
 pub mod metrics;

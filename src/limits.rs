@@ -3,3 +3,9 @@
 
 /// By how much clocks may differ when a token's time is checked, in seconds.
 pub const TOKEN_LEEWAY_S: i64 = 30;
+
+/// How long a socket may take nothing of what is written to it before its connection is closed.
+pub const WRITE_STALL: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Files that are kept from connections, for the log, the ops listener and refusals.
+pub const FILES_RESERVED: u64 = 160;

@@ -2,6 +2,7 @@
 //!
 //! Labels have few values: never a room, a user or an address, and nothing that a client chooses.
 
+mod figures;
 mod process;
 
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use rollcall_protocol::{CloseCode, ErrorCode, Format, Kind};
 
 use crate::auth::AuthError;
+use figures::FiguresCollector;
+
+pub use figures::Figures;
 
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -34,44 +38,28 @@ struct Counters {
     connections_msgpack: Gauge,
     connections_opened: Counter,
     connections_closed: Family<[(&'static str, String); 1], Counter>,
-    rooms: Gauge,
     subscriptions: Gauge,
-    entries_committed: [Counter; Kind::ALL.len()],
     entries_delivered: Counter,
     frames_sent: Counter,
     bytes_sent: Counter,
     bytes_received: Counter,
     ack_duration: Histogram,
-    log_sync_duration: Histogram,
-    log_syncs: Counter,
-    log_batch_entries: Histogram,
     refusals: Family<Label, Counter>,
     rate_limited: Counter,
     auth_failures: Family<Label, Counter>,
     catch_up_pages: Counter,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// Makes a registry with everything at zero.
-    pub fn new() -> Self {
+    /// Makes a registry with everything at zero. `figures` tells what rooms and log have counted, whenever somebody asks.
+    pub fn new(figures: impl Fn() -> Figures + Send + Sync + 'static) -> Self {
         let mut registry = Registry::default();
+        registry.register_collector(Box::new(FiguresCollector::new(figures)));
         registry.register_collector(Box::new(process::ProcessCollector::new()));
         let ours = registry.sub_registry_with_prefix("rollcall");
         ours.register("build", "Which program this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let connections = register(ours, "connections", "Open connections", Family::<Label, Gauge>::default());
         let by_format = |format| connections.get_or_create_owned(&[("format", format_name(format))]);
-        let committed = register(
-            ours,
-            "entries_committed",
-            "Entries that the log has committed",
-            Family::<Label, Counter>::default(),
-        );
         let counters = Counters {
             connections_json: by_format(Format::Json),
             connections_msgpack: by_format(Format::MsgPack),
@@ -82,22 +70,12 @@ impl Metrics {
                 "Connections that have ended, by the code the server closed them with; none where the client left",
                 Family::default(),
             ),
-            rooms: register(ours, "rooms", "Rooms in memory", Gauge::default()),
             subscriptions: register(ours, "subscriptions", "Rooms joined by connections, over all", Gauge::default()),
-            entries_committed: Kind::ALL.map(|kind| committed.get_or_create_owned(&[("kind", kind_name(kind))])),
             entries_delivered: counter(ours, "entries_delivered", "Entries written to connections"),
             frames_sent: counter(ours, "frames_sent", "Frames written to connections"),
             bytes_sent: counter(ours, "bytes_sent", "Bytes of frames written to connections"),
             bytes_received: counter(ours, "bytes_received", "Bytes of frames read from connections"),
             ack_duration: durations(ours, "ack_duration", "From a write's arrival to its ack"),
-            log_sync_duration: durations(ours, "log_sync_duration", "How long the log took to sync to disk"),
-            log_syncs: counter(ours, "log_syncs", "Syncs of the log to disk"),
-            log_batch_entries: register(
-                ours,
-                "log_batch_entries",
-                "Entries that one sync made durable, over all rooms",
-                Histogram::new(exponential_buckets(1.0, 2.0, 14)),
-            ),
             refusals: register(ours, "refusals", "Commands answered with an error, by its code", Family::default()),
             rate_limited: counter(ours, "rate_limited", "Commands refused for their rate"),
             auth_failures: register(ours, "auth_failures", "Tokens refused, by the reason", Family::default()),
@@ -129,16 +107,6 @@ impl Metrics {
         self.connections(format).dec();
     }
 
-    /// A room came into memory.
-    pub fn room_activated(&self) {
-        self.counters.rooms.inc();
-    }
-
-    /// A room has left memory.
-    pub fn room_passivated(&self) {
-        self.counters.rooms.dec();
-    }
-
     /// A connection joined a room.
     pub fn subscribed(&self) {
         self.counters.subscriptions.inc();
@@ -147,12 +115,6 @@ impl Metrics {
     /// Connections have left rooms: `count` subscriptions fewer.
     pub fn unsubscribed(&self, count: usize) {
         self.counters.subscriptions.dec_by(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
-    /// An entry is durable.
-    pub fn entry_committed(&self, kind: Kind) {
-        let index = Kind::ALL.iter().position(|each| *each == kind).expect("every kind is among all kinds");
-        self.counters.entries_committed[index].inc();
     }
 
     /// Frames went out to a connection.
@@ -170,13 +132,6 @@ impl Metrics {
     /// A write was acknowledged.
     pub fn acked(&self, after: Duration) {
         self.counters.ack_duration.observe(after.as_secs_f64());
-    }
-
-    /// The log has synced a group of entries to disk.
-    pub fn log_synced(&self, took: Duration, entries: usize) {
-        self.counters.log_syncs.inc();
-        self.counters.log_sync_duration.observe(took.as_secs_f64());
-        self.counters.log_batch_entries.observe(entries as f64);
     }
 
     /// A command was answered with an error.
@@ -245,21 +200,27 @@ mod tests {
 
     #[test]
     fn what_happened_is_counted_under_the_names_of_the_docs() {
-        let metrics = Metrics::new();
+        let figures = Figures {
+            rooms: 1,
+            committed: [0, 1, 0, 0, 0, 0],
+            log_syncs: 1,
+            log_entries: 3,
+            log_failures: 0,
+            log_sync_s: 0.001,
+            log_syncs_by_s: vec![(0.000_5, 0), (0.002, 1)],
+        };
+        let metrics = Metrics::new(move || figures.clone());
         metrics.connection_opened(Format::Json);
         metrics.connection_opened(Format::MsgPack);
         metrics.connection_closed(Format::MsgPack, Some(CloseCode::SlowReader));
         metrics.connection_opened(Format::Json);
         metrics.connection_closed(Format::Json, None);
-        metrics.room_activated();
         metrics.subscribed();
         metrics.subscribed();
         metrics.unsubscribed(1);
-        metrics.entry_committed(Kind::Edit);
         metrics.sent(2, 300, 5);
         metrics.received(7);
         metrics.acked(Duration::from_micros(60));
-        metrics.log_synced(Duration::from_millis(1), 3);
         metrics.refused(ErrorCode::RateLimited);
         metrics.refused(ErrorCode::Conflict);
         metrics.auth_failed(AuthError::Expired);
@@ -284,7 +245,8 @@ mod tests {
             "rollcall_ack_duration_seconds_bucket{le=\"0.0001\"} 1",
             "rollcall_log_sync_duration_seconds_count 1",
             "rollcall_log_syncs_total 1",
-            "rollcall_log_batch_entries_sum 3.0",
+            "rollcall_log_sync_duration_seconds_bucket{le=\"0.002\"} 1",
+            "rollcall_log_entries_total 3",
             "rollcall_refusals_total{code=\"rate_limited\"} 1",
             "rollcall_refusals_total{code=\"conflict\"} 1",
             "rollcall_rate_limited_total 1",
@@ -298,8 +260,9 @@ mod tests {
 
     #[test]
     fn two_servers_in_one_process_count_apart() {
-        let (one, other) = (Metrics::new(), Metrics::new());
-        one.room_activated();
-        assert!(one.text().contains("\nrollcall_rooms 1\n") && other.text().contains("\nrollcall_rooms 0\n"));
+        let (one, other) = (Metrics::new(Figures::default), Metrics::new(Figures::default));
+        one.subscribed();
+        let line = |count| format!("\nrollcall_subscriptions {count}\n");
+        assert!(one.text().contains(&line(1)) && other.text().contains(&line(0)));
     }
 }

@@ -70,12 +70,12 @@ fn open_fds() -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use crate::metrics::Metrics;
+    use crate::metrics::{Figures, Metrics};
 
     #[test]
     #[cfg(target_os = "linux")]
     fn the_process_tells_of_itself() {
-        let text = Metrics::new().text();
+        let text = Metrics::new(Figures::default).text();
         let value = |name: &str| -> f64 {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
             line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()

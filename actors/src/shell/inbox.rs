@@ -39,6 +39,8 @@ pub struct Mail {
     pub rooms: Vec<RoomId>,
     /// Ephemeral signals.
     pub signals: VecDeque<Arc<Signal>>,
+    /// The server goes away; when to come back, in milliseconds from now.
+    pub going_away: Option<u64>,
     /// Why the connection has to be closed.
     pub close: Option<CloseCode>,
 }
@@ -86,6 +88,11 @@ impl Inbox {
             std::mem::take(&mut contents.mail)
         };
         drop(mail);
+    }
+
+    /// Tells the client that the server goes away, and when to come back, in milliseconds from now.
+    pub fn announce(&self, retry_after_ms: u64) {
+        self.put(|mail| mail.going_away = Some(retry_after_ms));
     }
 
     /// Asks the connection to close itself.

@@ -1,0 +1,132 @@
+//! Hello: who a connection is. Nothing else is taken before it.
+
+use rollcall_actors::shell::Session;
+use rollcall_protocol::limits::FRAME_BYTES_BEFORE_HELLO_MAX;
+use rollcall_protocol::{
+    CloseCode, DeviceId, ErrorCode, ErrorFrame, Hello, Op, Outgoing, OutgoingPush, Welcome, limits,
+};
+
+use super::Gateway;
+use super::socket::{Received, Socket};
+use crate::auth::Identity;
+
+/// A connection that said hello.
+pub struct Who {
+    /// The user and what the token allows.
+    pub identity: Identity,
+    /// The installation.
+    pub device: DeviceId,
+    /// The client's process and its count of connections.
+    pub session: Session,
+    /// The connection's name in logs.
+    pub connection: String,
+}
+
+/// Length of a session's name at most, in bytes.
+const SESSION_BYTES_MAX: usize = 64;
+
+/// A refused hello: what the client is told, and the code to close with.
+type Refused = (ErrorFrame, CloseCode);
+
+/// Waits for hello and answers it.
+///
+/// # Errors
+/// Where the connection is over, with the code that it was closed with, if it was.
+pub async fn hello(gateway: &Gateway, socket: &mut Socket) -> Result<Who, Option<CloseCode>> {
+    let received = tokio::time::timeout(gateway.settings.hello_timeout, socket.receive()).await;
+    let (id, result) = match received {
+        Ok(Received::Frame(frame)) => read(gateway, socket, &frame),
+        Ok(Received::Over(None)) => return Err(None),
+        Ok(Received::Over(Some(CloseCode::FrameTooLarge))) => (None, Err(too_large())),
+        Ok(Received::Over(Some(code))) => {
+            let message = "frames are text for JSON and binary for MessagePack, as RFC 6455 has them";
+            (None, Err((ErrorFrame::new(ErrorCode::BadRequest, message), code)))
+        }
+        Err(_) => {
+            let error = ErrorFrame::new(ErrorCode::BadRequest, "hello did not come in time");
+            (None, Err((error, CloseCode::HelloTimeout)))
+        }
+    };
+    match result {
+        Ok((who, welcome)) => {
+            socket.open_gate();
+            socket.feed(&Outgoing::Ok(id.unwrap_or_default(), welcome)).await.map_err(|_| None)?;
+            socket.flush().await.map_err(|_| None)?;
+            Ok(who)
+        }
+        Err((error, code)) => {
+            let frame: OutgoingPush<'_> = Outgoing::Error(id, &error);
+            if socket.feed(&frame).await.is_ok() && socket.flush().await.is_ok() {
+                socket.close(code).await;
+            }
+            Err(Some(code))
+        }
+    }
+}
+
+fn read(gateway: &Gateway, socket: &Socket, frame: &[u8]) -> (Option<u64>, Result<(Who, Welcome), Refused>) {
+    if frame.len() > FRAME_BYTES_BEFORE_HELLO_MAX {
+        return (None, Err(too_large()));
+    }
+    match socket.format().decode_command(frame) {
+        Err(error) => (error.id, Err(bad_request(error.to_string()))),
+        Ok(command) => match command.op {
+            Op::Hello(hello) => (command.id, identify(gateway, &hello)),
+            other => (command.id, Err(bad_request(format!("say hello before {}", other.name())))),
+        },
+    }
+}
+
+fn too_large() -> Refused {
+    let message = format!("a frame before hello has at most {FRAME_BYTES_BEFORE_HELLO_MAX} bytes");
+    (ErrorFrame::new(ErrorCode::TooLarge, message), CloseCode::FrameTooLarge)
+}
+
+fn bad_request(message: String) -> Refused {
+    (ErrorFrame::new(ErrorCode::BadRequest, message), CloseCode::BadRequest)
+}
+
+fn identify(gateway: &Gateway, hello: &Hello) -> Result<(Who, Welcome), Refused> {
+    let now_ms = gateway.clock.now_ms();
+    let admitted = match &hello.token {
+        Some(token) => gateway.verifier.verify(token, now_ms).map(|identity| (identity, None)),
+        None => gateway.verifier.admit_guest(now_ms).map(|guest| (guest.identity, Some(guest.token))),
+    };
+    let (identity, token) = admitted.map_err(|error| {
+        gateway.metrics.auth_failed(error);
+        let code = match error.code() {
+            ErrorCode::TokenExpired => CloseCode::TokenExpired,
+            _ => CloseCode::Unauthorized,
+        };
+        (error.frame(), code)
+    })?;
+    if hello.device.as_ref().is_some_and(DeviceId::is_idempotency_key) {
+        return Err(bad_request("a device name does not begin with key:".to_owned()));
+    }
+    let session = hello.session.clone().unwrap_or_else(random_name);
+    if session.is_empty() || session.len() > SESSION_BYTES_MAX {
+        return Err(bad_request(format!("a session has 1 to {SESSION_BYTES_MAX} bytes")));
+    }
+    let device = hello.device.clone().unwrap_or_else(random_device);
+    let connection = random_name();
+    let welcome = Welcome {
+        connection: connection.clone(),
+        user: identity.user.clone(),
+        device: device.clone(),
+        token,
+        server_time_ms: now_ms,
+        ping_interval_ms: u64::try_from(gateway.settings.ping_interval.as_millis()).unwrap_or(limits::PING_INTERVAL_MS),
+        pong_timeout_ms: u64::try_from(gateway.settings.pong_timeout.as_millis()).unwrap_or(limits::PONG_TIMEOUT_MS),
+        expires_at_ms: Some(identity.expires_at_ms),
+    };
+    let session = Session { id: session.into(), attempt: hello.attempt };
+    Ok((Who { identity, device, session, connection }, welcome))
+}
+
+fn random_name() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+fn random_device() -> DeviceId {
+    DeviceId::parse(&random_name()).expect("hexadecimal digits are a device name")
+}

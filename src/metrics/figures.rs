@@ -1,0 +1,91 @@
+//! What rooms and log count by themselves, read when somebody asks.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use rollcall_protocol::Kind;
+
+/// What rooms and log have counted.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Rooms in memory.
+    pub rooms: u64,
+    /// Entries committed, by the number of their kind less one.
+    pub committed: [u64; Kind::ALL.len()],
+    /// Syncs of the log.
+    pub log_syncs: u64,
+    /// Entries that those syncs made durable.
+    pub log_entries: u64,
+    /// Groups that failed, with an unknown outcome.
+    pub log_failures: u64,
+    /// Time spent in syncs, in seconds.
+    pub log_sync_s: f64,
+    /// Syncs by their time: an upper bound in seconds, and the syncs that took at most that and more than the bound before.
+    pub log_syncs_by_s: Vec<(f64, u64)>,
+}
+
+/// Reads the figures for a scrape.
+pub(super) struct FiguresCollector {
+    read: Box<dyn Fn() -> Figures + Send + Sync>,
+}
+
+impl FiguresCollector {
+    pub fn new(read: impl Fn() -> Figures + Send + Sync + 'static) -> Self {
+        Self { read: Box::new(read) }
+    }
+}
+
+impl fmt::Debug for FiguresCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FiguresCollector")
+    }
+}
+
+impl Collector for FiguresCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let figures = (self.read)();
+        let rooms = ConstGauge::new(i64::try_from(figures.rooms).unwrap_or(i64::MAX));
+        rooms.encode(encoder.encode_descriptor("rollcall_rooms", "Rooms in memory.", None, rooms.metric_type())?)?;
+        let counters = [
+            ("rollcall_log_syncs", "Syncs of the log to disk.", figures.log_syncs),
+            ("rollcall_log_entries", "Entries that the log has made durable.", figures.log_entries),
+            ("rollcall_log_failures", "Groups whose commit or sync failed.", figures.log_failures),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        let help = "Entries that the rooms have committed.";
+        let mut committed = encoder.encode_descriptor("rollcall_entries_committed", help, None, MetricType::Counter)?;
+        for (kind, count) in Kind::ALL.into_iter().zip(figures.committed) {
+            let label = [("kind", super::kind_name(kind))];
+            ConstCounter::new(count).encode(committed.encode_family(&label)?)?;
+        }
+        let help = "How long the log took to write and sync a group.";
+        let syncs = Syncs(&figures);
+        syncs.encode(encoder.encode_descriptor(
+            "rollcall_log_sync_duration",
+            help,
+            Some(&Unit::Seconds),
+            syncs.metric_type(),
+        )?)
+    }
+}
+
+struct Syncs<'a>(&'a Figures);
+
+impl EncodeMetric for Syncs<'_> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let Self(figures) = self;
+        encoder.encode_histogram::<NoLabelSet>(figures.log_sync_s, figures.log_syncs, &figures.log_syncs_by_s, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
