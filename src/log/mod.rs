@@ -6,5 +6,5 @@
 pub mod embedded;
 mod memory;
 
-pub use embedded::{EmbeddedLog, EmbeddedOptions};
+pub use embedded::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
 pub use memory::MemoryLog;

@@ -1,0 +1,251 @@
+//! The composition root: puts log, rooms, gateway and ops together, and takes them apart in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rollcall_actors::ports::Clock;
+use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
+use rollcall_protocol::{CloseCode, Kind, limits};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{AuthSetupError, TokenVerifier};
+use crate::config::Config;
+use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
+use crate::limits::{FILES_RESERVED, WRITE_STALL};
+use crate::log::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
+use crate::metrics::{Figures, Metrics};
+use crate::ops::{Check, Ops, OpsError, Readiness};
+
+/// A running server.
+pub struct Server {
+    public: SocketAddr,
+    gateway: Arc<Gateway>,
+    log: Arc<EmbeddedLog>,
+    ops: Ops,
+    serving: Check,
+    drain: crate::config::Drain,
+    accepting: JoinHandle<()>,
+    stop_accepting: CancellationToken,
+    connections: TaskTracker,
+}
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be had.
+    #[error("failed to listen on {address}: {source}; {}", advice(source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The log could not be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The keys could not be read or made.
+    #[error(transparent)]
+    Auth(#[from] AuthSetupError),
+    /// The ops listener could not be started.
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+    /// An actor could not be started.
+    #[error("failed to start the actors: {0}")]
+    Actors(String),
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process has the port: stop it, or choose another address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose another one",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        _ => "choose another address",
+    }
+}
+
+/// How a server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    /// Clients are told and given time, rooms finish what they took, everything is stored.
+    Graceful,
+    /// As graceful, without the time for clients and load balancers.
+    Quick,
+}
+
+impl Server {
+    /// Starts a server, and returns when it serves.
+    ///
+    /// # Errors
+    /// Where an address is taken, or the data folder cannot be used.
+    ///
+    /// # Cancel safety
+    /// Dropped half-way, what was started is dropped too.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listener = TcpListener::bind(config.listen.public)
+            .await
+            .map_err(|source| StartError::Listen { address: config.listen.public, source })?;
+        let public = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address: config.listen.public, source })?;
+
+        let log = open_log(&config).await?;
+        let verifier = TokenVerifier::open(&config.auth, &config.data.dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+                let directory = Directory::start(Arc::clone(&log) as _, Arc::clone(&clock), room_settings(&config))
+            .await
+            .map_err(|error| StartError::Actors(error.to_string()))?;
+        let figures = {
+            let (directory, log) = (directory.clone(), Arc::downgrade(&log));
+            move || figures(&directory, log.upgrade().map(|log| log.stats()).unwrap_or_default())
+        };
+        let metrics = Metrics::new(figures);
+        let readiness = Readiness::default();
+        let serving = readiness.check("serving", "starting");
+        let ops = Ops::start(config.ops.listen, metrics.clone(), readiness)?;
+        let gateway = Arc::new(Gateway {
+            directory,
+            sessions: Sessions::start().await.map_err(|error| StartError::Actors(error.to_string()))?,
+            registry: Registry::default(),
+            settings: gateway_settings(&config, verifier.takes_guests()),
+            verifier: Arc::new(verifier),
+            clock,
+            metrics,
+            user_rates: UserRates::new(Rate {
+                per_s: config.limits.commands_per_user_per_s,
+                burst: config.limits.commands_per_user_burst,
+            }),
+        });
+
+        let stop_accepting = CancellationToken::new();
+        let connections = TaskTracker::new();
+        let listener =
+            Listener::new(listener, Arc::clone(&gateway), connections.clone(), stop_accepting.clone());
+        let accepting = tokio::spawn(listener.run());
+        serving.pass();
+        Ok(Self {
+            public,
+            gateway,
+            log,
+            ops,
+            serving,
+            drain: config.drain,
+            accepting,
+            stop_accepting,
+            connections,
+        })
+    }
+
+    /// Returns where clients connect; with the port that was given for port 0.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Returns where operators look; with the port that was given for port 0.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops.address()
+    }
+
+    /// Stops: says that it is not ready, tells the clients, gives the rooms up, closes the connections and the log.
+    ///
+    /// # Cancel safety
+    /// Dropped half-way, what was acknowledged is stored all the same; snapshots may be missing, which costs the next start time.
+    pub async fn stop(self, mode: StopMode) {
+        self.serving.fail("stopping");
+        let graceful = mode == StopMode::Graceful;
+        if graceful {
+            tokio::time::sleep(Duration::from_millis(self.drain.grace_ms)).await;
+        }
+        self.stop_accepting.cancel();
+        let _ = self.accepting.await;
+        self.gateway.registry.announce(if graceful { self.drain.window_ms } else { 0 });
+        let timeout = Duration::from_millis(self.drain.timeout_ms);
+        if tokio::time::timeout(timeout, self.gateway.directory.drain()).await.is_err() {
+            tracing::warn!(rooms = self.gateway.directory.active_rooms(), "some rooms did not end in time");
+        }
+        self.gateway.registry.close_all(CloseCode::GoingAway);
+        self.connections.close();
+        if tokio::time::timeout(timeout, self.connections.wait()).await.is_err() {
+            tracing::warn!(connections = self.connections.len(), "some connections did not end in time");
+        }
+        self.gateway.sessions.stop();
+        let log = Arc::clone(&self.log);
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        self.ops.stop().await;
+    }
+}
+
+async fn open_log(config: &Config) -> Result<Arc<EmbeddedLog>, StartError> {
+    let dir = config.data.dir.clone();
+    let options = EmbeddedOptions {
+        gather: Duration::from_micros(config.log.gather_window_us),
+        disk_reserve_bytes: config.data.free_space_reserve_bytes,
+        ..EmbeddedOptions::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, options)).await;
+    Ok(Arc::new(opened.expect("opening the log does not panic")?))
+}
+
+/// Returns what rooms and log have counted.
+fn figures(directory: &Directory, log: LogStats) -> Figures {
+    let bounds = COMMIT_BUCKETS_US.iter().map(|&us| us as f64 / 1e6).chain([f64::MAX]);
+    Figures {
+        rooms: directory.active_rooms() as u64,
+        committed: Kind::ALL.map(|kind| directory.committed(kind)),
+        log_syncs: log.syncs,
+        log_entries: log.entries,
+        log_failures: log.failures,
+        log_sync_s: log.commit_us as f64 / 1e6,
+        log_syncs_by_s: bounds.zip(log.commits_by_time).collect(),
+    }
+}
+
+fn room_settings(config: &Config) -> RoomSettings {
+    let rooms = &config.rooms;
+    RoomSettings {
+        queue: QueueLimits { entries_max: rooms.queue_entries_max, bytes_max: rooms.queue_bytes_max },
+        ring: RingLimits { entries_max: rooms.ring_entries_max, bytes_max: rooms.ring_bytes_max },
+        idle: Duration::from_millis(rooms.idle_ms),
+    }
+}
+
+fn gateway_settings(config: &Config, takes_guests: bool) -> GatewaySettings {
+    let limits = &config.limits;
+    GatewaySettings {
+        connections_max: limits.connections_max.unwrap_or_else(connections_of_file_limit),
+        connections_per_address_max: limits.connections_per_address_max,
+        commands_per_connection: Rate {
+            per_s: limits.commands_per_connection_per_s,
+            burst: limits.commands_per_connection_burst,
+        },
+        origins_allowed: config.origins.allowed.clone(),
+        hosts_allowed: takes_guests.then(|| config.hosts.allowed.clone()),
+        write_stall: WRITE_STALL,
+        ping_interval: Duration::from_millis(limits::PING_INTERVAL_MS),
+        pong_timeout: Duration::from_millis(limits::PONG_TIMEOUT_MS),
+        hello_timeout: Duration::from_millis(limits::HELLO_TIMEOUT_MS),
+    }
+}
+
+/// Raises the limit of open files as far as the system allows, and keeps a reserve for log and ops.
+fn connections_of_file_limit() -> usize {
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to raise the limit of open files");
+        rlimit::Resource::NOFILE.get_soft().unwrap_or(1_024)
+    });
+    usize::try_from(limit.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX).max(1)
+}
+
+/// The clock of the machine.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+    }
+}
