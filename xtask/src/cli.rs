@@ -74,7 +74,8 @@ impl Cli {
             Command::Tidy { rules: false } => tidy::run(&root),
             Command::Test { rings } => Ok(ring_runner::run(&root, &rings)),
             Command::Vectors => {
-                let arguments = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--", "protocol/vectors"];
+                let run = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--"];
+                let arguments = [&run[..], &["protocol/vectors", "docs/protocol.md"]].concat();
                 let passed = process::cargo(&root, &arguments).status()?.success();
                 Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }

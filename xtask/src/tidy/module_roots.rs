@@ -8,7 +8,7 @@ use super::rust_source::{RustSource, end_of_group, is_word_byte, token_positions
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let is_root = |path: &str| matches!(path.rsplit('/').next(), Some("lib.rs" | "mod.rs"));
     let mut findings = Vec::new();
-    for (path, source) in tree.rust_files().filter(|(path, _)| is_root(path)) {
+    for (path, source) in tree.rust_files().filter(|(path, _)| is_root(path) && !tree.is_test_file(path)) {
         for line in functions_with_bodies(source).into_iter().filter(|&line| !source.is_test_line(line)) {
             let advice =
                 "a function in a module's root: move it to a file that is named after what it does, and re-export it";
@@ -51,7 +51,13 @@ mod tests {
     fn text_types_and_tests_are_kept() {
         let root = "//! fn in_text() {}\nmod a;\npub use a::A;\npub trait T { fn declared(&self, f: fn(u8) -> [u8; 2]); }\n\
                     #[cfg(test)]\nmod tests { fn case() {} }";
-        assert_eq!(places(check, &[("src/lib.rs", root), ("src/main.rs", "fn main() {}")]), [""; 0]);
+        assert_eq!(
+            places(
+                check,
+                &[("src/lib.rs", root), ("src/main.rs", "fn main() {}"), ("tests/a/mod.rs", "fn shared() {}")]
+            ),
+            [""; 0]
+        );
     }
 
     #[test]
