@@ -30,6 +30,8 @@ struct Room {
     entries: Vec<Entry>,
     /// The numbers of the edits of each target.
     edits: BTreeMap<Seq, BTreeSet<Seq>>,
+    /// The last redact entry; a snapshot older than it may hold traces of what was redacted.
+    last_redact: Seq,
     snapshots: BTreeMap<Seq, Vec<Vec<u8>>>,
 }
 
@@ -99,7 +101,14 @@ impl MemoryLog {
 
 impl Room {
     fn new(fence: Fence) -> Self {
-        Self { fence, floor: Seq::FIRST, entries: Vec::new(), edits: BTreeMap::new(), snapshots: BTreeMap::new() }
+        Self {
+            fence,
+            floor: Seq::FIRST,
+            entries: Vec::new(),
+            edits: BTreeMap::new(),
+            last_redact: Seq::ZERO,
+            snapshots: BTreeMap::new(),
+        }
     }
 
     fn last_seq(&self) -> Seq {
@@ -129,12 +138,23 @@ impl Room {
         }
         self.entries.push(entry);
         if let Some((Kind::Redact, target)) = about {
+            self.last_redact = seq;
             let edits = self.edits.get(&target).into_iter().flatten().copied().collect::<Vec<_>>();
             for seq in edits.into_iter().chain([target]) {
                 if let Some(entry) = self.entry_mut(seq) {
                     entry.redact();
                 }
             }
+        }
+    }
+
+    fn write_snapshot(&mut self, snapshot: StoredSnapshot) {
+        self.snapshots.insert(snapshot.seq, snapshot.parts);
+        if self.last_redact <= snapshot.seq {
+            self.snapshots = self.snapshots.split_off(&self.last_redact);
+        }
+        while self.snapshots.len() > SNAPSHOTS_KEPT {
+            self.snapshots.pop_first();
         }
     }
 
@@ -187,10 +207,7 @@ impl Log for MemoryLog {
         snapshot: StoredSnapshot,
     ) -> PortFuture<'a, Result<(), LogError>> {
         if let Some(room) = self.lock().get_mut(room) {
-            room.snapshots.insert(snapshot.seq, snapshot.parts);
-            while room.snapshots.len() > SNAPSHOTS_KEPT {
-                room.snapshots.pop_first();
-            }
+            room.write_snapshot(snapshot);
         }
         Box::pin(ready(Ok(())))
     }

@@ -1,10 +1,10 @@
-//! The committer's queue: the call that pushes takes the place.
+//! The queues of the committer and of the readers: the call that pushes takes the place.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A queue of many producers and one consumer.
+/// A first-in, first-out queue of many producers and few consumers, each a thread.
 ///
 /// It is bounded by its users: a room has one append in flight, one activation, one snapshot.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl<T> Queue<T> {
     /// Takes no more items; what is queued is still given out.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.filled.notify_one();
+        self.filled.notify_all();
     }
 
     /// Waits for items, then `gather` longer, and takes from the front as long as `fits` says so, at least one. None once the

@@ -8,7 +8,7 @@ pub const COMMIT_BUCKETS_US: [u64; 14] =
     [50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 409_600, 1_638_400];
 
 /// What the log has done since it was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogStats {
     /// Data syncs that were asked of the disk for commits: one for each group.
     pub syncs: u64,

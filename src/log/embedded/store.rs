@@ -209,7 +209,7 @@ impl Store {
         let Some(seq) = self.newest_snapshot(room, at_most)? else { return Ok(None) };
         let read = |part: Guard| {
             let value = part.value().map_err(to_log_error)?;
-            decode_snapshot_part(&value).map_err(|error| damaged(format!("snapshot {seq} of room {room}"), &error))
+            decode_snapshot_part(&value).map_err(|error| damaged(&format!("snapshot {seq} of room {room}"), &error))
         };
         let parts = self.snapshots.prefix(keys::snapshot(room, seq)).map(read).collect::<Result<_, _>>()?;
         Ok(Some(StoredSnapshot { seq, parts }))
@@ -232,11 +232,11 @@ impl Store {
 }
 
 fn decode_room(name: &str, bytes: &[u8]) -> Result<RoomRow, LogError> {
-    RoomRow::decode(bytes).map_err(|error| damaged(format!("the row of room {name}"), &error))
+    RoomRow::decode(bytes).map_err(|error| damaged(&format!("the row of room {name}"), &error))
 }
 
 fn decode_entry(decoder: &mut EntryDecoder, room: &RoomId, seq: Seq, bytes: &[u8]) -> Result<Entry, LogError> {
-    decoder.decode(seq, bytes).map_err(|error| damaged(format!("entry {seq} of room {room}"), &error))
+    decoder.decode(seq, bytes).map_err(|error| damaged(&format!("entry {seq} of room {room}"), &error))
 }
 
 fn number_of(room: &RoomId, key: &[u8]) -> Result<Seq, LogError> {
@@ -244,7 +244,7 @@ fn number_of(room: &RoomId, key: &[u8]) -> Result<Seq, LogError> {
         .ok_or_else(|| LogError::Damaged(format!("a row of room {room} has a key that was never written")))
 }
 
-fn damaged(what: String, error: &CodecError) -> LogError {
+fn damaged(what: &str, error: &CodecError) -> LogError {
     LogError::Damaged(format!("{what}: {error}"))
 }
 

@@ -1,1 +1,4 @@
-//! To be written.
+//! What the integration tests share: contract suites of ports, and tools to write, break and judge.
+
+pub mod log_contract;
+pub mod scribe;
