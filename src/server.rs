@@ -1,13 +1,15 @@
 //! The composition root: puts log, rooms, gateway and ops together, and takes them apart in order.
 
+mod tuning;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use rollcall_actors::ports::Clock;
+use rollcall_actors::ports::Log;
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
-use rollcall_protocol::{CloseCode, Kind, limits};
+use rollcall_protocol::{CloseCode, Kind};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +18,12 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{AuthSetupError, TokenVerifier};
 use crate::config::Config;
 use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
-use crate::limits::{FILES_RESERVED, WRITE_STALL};
+use crate::limits::FILES_RESERVED;
 use crate::log::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
 use crate::metrics::{Figures, Metrics};
 use crate::ops::{Check, Ops, OpsError, Readiness};
+
+pub use tuning::{Tuning, WrapLog};
 
 /// A running server.
 pub struct Server {
@@ -86,17 +90,28 @@ impl Server {
     /// # Cancel safety
     /// Dropped half-way, what was started is dropped too.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_tuned(config, Tuning::default()).await
+    }
+
+    /// Starts a server in which something is not as in every other one, for tests.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    ///
+    /// # Cancel safety
+    /// As [`Server::start`].
+    pub async fn start_tuned(config: Config, tuning: Tuning) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.listen.public)
             .await
             .map_err(|source| StartError::Listen { address: config.listen.public, source })?;
-        let public = listener
-            .local_addr()
-            .map_err(|source| StartError::Listen { address: config.listen.public, source })?;
+        let public =
+            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen.public, source })?;
 
-        let log = open_log(&config).await?;
+        let settings = gateway_settings(&config, &tuning);
+        let log = open_log(&config, tuning.log).await?;
         let verifier = TokenVerifier::open(&config.auth, &config.data.dir)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-                let directory = Directory::start(Arc::clone(&log) as _, Arc::clone(&clock), room_settings(&config))
+        let rooms_log = (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>);
+        let directory = Directory::start(rooms_log, Arc::clone(&tuning.clock), room_settings(&config))
             .await
             .map_err(|error| StartError::Actors(error.to_string()))?;
         let figures = {
@@ -111,9 +126,9 @@ impl Server {
             directory,
             sessions: Sessions::start().await.map_err(|error| StartError::Actors(error.to_string()))?,
             registry: Registry::default(),
-            settings: gateway_settings(&config, verifier.takes_guests()),
+            settings,
             verifier: Arc::new(verifier),
-            clock,
+            clock: tuning.clock,
             metrics,
             user_rates: UserRates::new(Rate {
                 per_s: config.limits.commands_per_user_per_s,
@@ -123,21 +138,10 @@ impl Server {
 
         let stop_accepting = CancellationToken::new();
         let connections = TaskTracker::new();
-        let listener =
-            Listener::new(listener, Arc::clone(&gateway), connections.clone(), stop_accepting.clone());
+        let listener = Listener::new(listener, Arc::clone(&gateway), connections.clone(), stop_accepting.clone());
         let accepting = tokio::spawn(listener.run());
         serving.pass();
-        Ok(Self {
-            public,
-            gateway,
-            log,
-            ops,
-            serving,
-            drain: config.drain,
-            accepting,
-            stop_accepting,
-            connections,
-        })
+        Ok(Self { public, gateway, log, ops, serving, drain: config.drain, accepting, stop_accepting, connections })
     }
 
     /// Returns where clients connect; with the port that was given for port 0.
@@ -148,6 +152,11 @@ impl Server {
     /// Returns where operators look; with the port that was given for port 0.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops.address()
+    }
+
+    /// Returns the server's rooms.
+    pub fn directory(&self) -> &Directory {
+        &self.gateway.directory
     }
 
     /// Stops: says that it is not ready, tells the clients, gives the rooms up, closes the connections and the log.
@@ -179,12 +188,12 @@ impl Server {
     }
 }
 
-async fn open_log(config: &Config) -> Result<Arc<EmbeddedLog>, StartError> {
+async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>, StartError> {
     let dir = config.data.dir.clone();
     let options = EmbeddedOptions {
         gather: Duration::from_micros(config.log.gather_window_us),
         disk_reserve_bytes: config.data.free_space_reserve_bytes,
-        ..EmbeddedOptions::default()
+        ..options
     };
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, options)).await;
     Ok(Arc::new(opened.expect("opening the log does not panic")?))
@@ -213,7 +222,7 @@ fn room_settings(config: &Config) -> RoomSettings {
     }
 }
 
-fn gateway_settings(config: &Config, takes_guests: bool) -> GatewaySettings {
+fn gateway_settings(config: &Config, tuning: &Tuning) -> GatewaySettings {
     let limits = &config.limits;
     GatewaySettings {
         connections_max: limits.connections_max.unwrap_or_else(connections_of_file_limit),
@@ -223,11 +232,11 @@ fn gateway_settings(config: &Config, takes_guests: bool) -> GatewaySettings {
             burst: limits.commands_per_connection_burst,
         },
         origins_allowed: config.origins.allowed.clone(),
-        hosts_allowed: takes_guests.then(|| config.hosts.allowed.clone()),
-        write_stall: WRITE_STALL,
-        ping_interval: Duration::from_millis(limits::PING_INTERVAL_MS),
-        pong_timeout: Duration::from_millis(limits::PONG_TIMEOUT_MS),
-        hello_timeout: Duration::from_millis(limits::HELLO_TIMEOUT_MS),
+        hosts_allowed: config.auth.guests_allowed().then(|| config.hosts.allowed.clone()),
+        write_stall: tuning.write_stall,
+        ping_interval: tuning.ping_interval,
+        pong_timeout: tuning.pong_timeout,
+        hello_timeout: tuning.hello_timeout,
     }
 }
 
@@ -238,14 +247,4 @@ fn connections_of_file_limit() -> usize {
         rlimit::Resource::NOFILE.get_soft().unwrap_or(1_024)
     });
     usize::try_from(limit.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX).max(1)
-}
-
-/// The clock of the machine.
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now_ms(&self) -> i64 {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-    }
 }
