@@ -10,3 +10,4 @@ pub mod log;
 pub mod metrics;
 pub mod ops;
 pub mod server;
+pub mod telemetry;

@@ -36,6 +36,21 @@ impl Identity {
         Rights { read, write, moderate: write && any(moderate) }
     }
 
+    /// Returns the rooms that the token is good for; none where it is good for all.
+    pub fn rooms(&self) -> Option<&[RoomPattern]> {
+        self.scope.rooms.as_deref()
+    }
+
+    /// Tells whether the token is good for reading alone.
+    pub fn is_read_only(&self) -> bool {
+        self.scope.read_only
+    }
+
+    /// Returns the rooms in which the token may redact what others wrote.
+    pub fn moderates(&self) -> &[RoomPattern] {
+        &self.scope.moderate
+    }
+
     pub(super) fn of_claims(claims: Claims, is_guest: bool) -> Self {
         Self {
             user: claims.sub,

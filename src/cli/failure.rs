@@ -1,0 +1,112 @@
+//! Why a command failed, as a person is told it and as a script sees it.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use rollcall::auth::AuthSetupError;
+use rollcall::config::ConfigError;
+use rollcall::log::OpenError;
+use rollcall::server::StartError;
+
+/// What a command's exit code tells a script. The numbers from 64 on are those of sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command did its work, and the answer is no: a broken chain, a bad token, a refused write.
+    Finding = 1,
+    /// The configuration cannot be used.
+    Config = 64,
+    /// Somebody who is needed is not there, or busy: a server, a port, a data folder.
+    Unavailable = 69,
+    /// The disk or the network failed.
+    Io = 74,
+    /// Not allowed: by the system, or by the server.
+    Permission = 77,
+}
+
+/// The exit codes, as `--help` shows them.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   done, and the answer is no: a broken chain, a bad token, a refused write
+  2   the command line was not understood
+  64  the configuration cannot be used
+  69  somebody is not there or busy: a server, a port, a data folder
+  74  the disk or the network failed
+  77  not allowed, by the system or by the server";
+
+/// Why a command failed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What a script sees.
+    pub kind: Kind,
+    /// What a person reads; none where it was said already, or nobody reads any more.
+    pub message: Option<String>,
+}
+
+impl Failure {
+    /// A failure of a kind, and its text.
+    pub fn new(kind: Kind, message: impl Display) -> Self {
+        Self { kind, message: Some(message.to_string()) }
+    }
+
+    /// The answer is no, and was printed.
+    pub fn finding() -> Self {
+        Self { kind: Kind::Finding, message: None }
+    }
+
+    /// Returns the code that the process ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+/// The kind of a failed call of the system.
+pub fn kind_of(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Kind::Permission,
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Kind::Unavailable,
+        _ => Kind::Io,
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Kind::Config, error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let kind = match &error {
+            OpenError::Locked { .. } => Kind::Unavailable,
+            OpenError::Permission { .. } => Kind::Permission,
+            _ => Kind::Io,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<AuthSetupError> for Failure {
+    fn from(error: AuthSetupError) -> Self {
+        let kind = match &error {
+            AuthSetupError::Secret(_) => Kind::Config,
+            AuthSetupError::GuestKey { source, .. } => kind_of(source),
+            AuthSetupError::GuestKeyDamaged { .. } => Kind::Io,
+            AuthSetupError::GuestKeyExposed { .. } => Kind::Permission,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Log(error) => error.into(),
+            StartError::Auth(error) => error.into(),
+            StartError::Listen { ref source, .. } => Self::new(kind_of(source), &error),
+            StartError::Ops(ref ops) => Self::new(kind_of(&ops.source), &error),
+            StartError::Actors(_) => Self::new(Kind::Io, error),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The command line: reads what is asked, does it, and says what went wrong and what to do about it.
+//!
+//! Results go to standard output, and nothing else does; everything else goes to standard error. With `--json` each result is
+//! one line of JSON.
+
+mod args;
+mod audit;
+mod compact;
+mod config;
+mod connect;
+mod duration;
+mod failure;
+mod history;
+mod output;
+mod render;
+mod run;
+mod send;
+mod serve;
+mod state;
+mod tail;
+mod token;
+mod utc;
+
+pub use run::run;
