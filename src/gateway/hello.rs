@@ -22,9 +22,6 @@ pub struct Who {
     pub connection: String,
 }
 
-/// Length of a session's name at most, in bytes.
-const SESSION_BYTES_MAX: usize = 64;
-
 /// A refused hello: what the client is told, and the code to close with.
 type Refused = (ErrorFrame, CloseCode);
 
@@ -96,6 +93,7 @@ fn identify(gateway: &Gateway, hello: &Hello) -> Result<(Who, Welcome), Refused>
         gateway.metrics.auth_failed(error);
         let code = match error.code() {
             ErrorCode::TokenExpired => CloseCode::TokenExpired,
+            ErrorCode::Internal => CloseCode::InternalError,
             _ => CloseCode::Unauthorized,
         };
         (error.frame(), code)
@@ -104,9 +102,6 @@ fn identify(gateway: &Gateway, hello: &Hello) -> Result<(Who, Welcome), Refused>
         return Err(bad_request("a device name does not begin with key:".to_owned()));
     }
     let session = hello.session.clone().unwrap_or_else(random_name);
-    if session.is_empty() || session.len() > SESSION_BYTES_MAX {
-        return Err(bad_request(format!("a session has 1 to {SESSION_BYTES_MAX} bytes")));
-    }
     let device = hello.device.clone().unwrap_or_else(random_device);
     let connection = random_name();
     let welcome = Welcome {

@@ -1,5 +1,7 @@
 //! Pages of history: which entries a question means, and the answer.
 
+use std::collections::VecDeque;
+
 use rollcall_actors::ports::{Log, LogError, ReadRange};
 use rollcall_actors::shell::{RoomView, expired};
 use rollcall_protocol::limits::{BATCH_BYTES_MAX, HISTORY_PAGE_ENTRIES_DEFAULT, HISTORY_PAGE_ENTRIES_MAX};
@@ -8,7 +10,7 @@ use rollcall_protocol::{Entry, EntryList, ErrorCode, ErrorFrame, Hash, History, 
 use super::connection::{Connection, End};
 use super::delivery::unavailable;
 
-/// Size of the bodies on one page, in bytes; a page has at least one entry.
+/// Size of the bodies on one page, in bytes; the entry that takes it past that is the last.
 const PAGE_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
 
 /// Checks a question for a page.
@@ -27,23 +29,37 @@ pub fn check(history: &History) -> Result<(), ErrorFrame> {
     Ok(())
 }
 
-/// Returns the place after which the page begins, and its greatest number of entries.
-fn place(history: &History, view: &RoomView) -> Result<(Seq, u64), ErrorFrame> {
+/// Which entries a question means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// The page begins after this number.
+    after: Seq,
+    /// Up to and with this number.
+    through: Seq,
+    /// The number that a page must reach whose entries are too large to be all on it: it then begins later.
+    reach: Seq,
+}
+
+/// Returns the place that a question means in the room as it stands.
+fn place(history: &History, view: &RoomView) -> Result<Place, ErrorFrame> {
     let limit = history.limit.unwrap_or(HISTORY_PAGE_ENTRIES_DEFAULT as u64);
     let before_floor = view.floor.previous();
-    // A page that ends at a place begins `limit` before it, or at the floor.
+    let from = |after: Seq, reach: Seq| {
+        let through = if after >= view.head { after } else { view.head.min(after.plus(limit)) };
+        Place { after, through, reach }
+    };
     let ending_at = |last: Seq| {
         let after = Seq::new(last.get().saturating_sub(limit)).max(before_floor);
-        (after, last.since(after))
+        Place { after, through: last.max(after), reach: last }
     };
     match (history.after, history.before, history.around) {
         (Some(after), _, _) if after < before_floor => Err(expired(after, view.floor)),
-        (Some(after), _, _) => Ok((after, limit)),
+        (Some(after), _, _) => Ok(from(after, Seq::ZERO)),
         (_, Some(before), _) if before <= view.floor && view.floor > Seq::FIRST => Err(expired(Seq::ZERO, view.floor)),
         (_, Some(before), _) => Ok(ending_at(before.previous().min(view.head))),
         (_, _, Some(around)) => {
             let after = Seq::new(around.get().saturating_sub(limit.div_ceil(2)));
-            Ok((after.max(before_floor), limit))
+            Ok(from(after.max(before_floor), around.min(view.head)))
         }
         (None, None, None) => Ok(ending_at(view.head)),
     }
@@ -75,35 +91,65 @@ async fn read_page(
     history: &History,
     view: RoomView,
 ) -> Result<(RoomView, Vec<Entry>, Option<Hash>), ErrorFrame> {
-    let (after, limit) = place(history, &view)?;
-    let limit = usize::try_from(limit).unwrap_or(HISTORY_PAGE_ENTRIES_MAX);
-    // With evidence goes the hash before the page: that of one more entry, where it is not known.
-    let known_before = if after.next() == view.floor { Some(view.floor_hash) } else { None };
-    let extra = history.evidence && known_before.is_none() && after > Seq::ZERO;
-    let first = if extra { after.previous() } else { after };
-    let range = ReadRange {
-        after: first,
-        through: view.head,
-        entries_max: limit + usize::from(extra),
-        bytes_max: PAGE_BYTES_MAX,
-    };
-    let mut entries = if limit == 0 || after >= view.head {
-        Vec::new()
-    } else {
-        log.read(&view.room, range).await.map_err(|error| match error {
+    let Place { after, through, reach } = place(history, &view)?;
+    let mut page = Page::default();
+    let mut cursor = after;
+    if after == Seq::ZERO {
+        page.hash_before = Some(hash::genesis(&view.room));
+    } else if after.next() == view.floor {
+        page.hash_before = Some(view.floor_hash);
+    } else if history.evidence {
+        // The hash before the page is that of one entry more, which does not stay on it.
+        cursor = after.previous();
+    }
+    while cursor < through {
+        let entries_max = usize::try_from(through.since(cursor)).unwrap_or(HISTORY_PAGE_ENTRIES_MAX);
+        let range = ReadRange { after: cursor, through, entries_max, bytes_max: PAGE_BYTES_MAX };
+        let entries = log.read(&view.room, range).await.map_err(|error| match error {
             LogError::Expired { floor } => expired(after, floor),
             LogError::Unavailable(_) | LogError::Damaged(_) => unavailable(),
-        })?
-    };
-    let mut hash_before = known_before;
-    if extra && !entries.is_empty() {
-        hash_before = Some(entries.remove(0).hash);
+        })?;
+        let Some(last) = entries.last() else { break };
+        cursor = last.seq;
+        for entry in entries {
+            page.push(entry, after, reach);
+        }
+        if cursor >= reach {
+            break;
+        }
     }
-    if after == Seq::ZERO {
-        hash_before = Some(hash::genesis(&view.room));
-    }
-    Ok((view, entries, hash_before.filter(|_| history.evidence)))
+    Ok((view, page.entries.into(), page.hash_before.filter(|_| history.evidence)))
 }
+
+/// A page that is being read.
+#[derive(Debug, Default)]
+struct Page {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    hash_before: Option<Hash>,
+}
+
+impl Page {
+    /// Takes the next entry, unless it lies before the page. On the way to `reach` the page gives up its first entries for it.
+    fn push(&mut self, entry: Entry, after: Seq, reach: Seq) {
+        if entry.seq <= after {
+            self.hash_before = Some(entry.hash);
+            return;
+        }
+        if entry.seq > reach && self.bytes >= PAGE_BYTES_MAX {
+            return;
+        }
+        self.bytes += entry.weight_bytes();
+        self.entries.push_back(entry);
+        while self.bytes > PAGE_BYTES_MAX
+            && let Some(first) = self.entries.pop_front_if(|first| first.seq < reach)
+        {
+            self.bytes -= first.weight_bytes();
+            self.hash_before = Some(first.hash);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rollcall_protocol::{Epoch, RoomId};
@@ -130,7 +176,9 @@ mod tests {
 
     #[test]
     fn where_a_page_begins_and_how_long_it_is() {
-        let at = |history: &History, view: &RoomView| place(history, view).map(|(after, limit)| (after.get(), limit));
+        let at = |history: &History, view: &RoomView| {
+            place(history, view).map(|place| (place.after.get(), place.through.since(place.after)))
+        };
         let room = view(1, 100);
         assert_eq!(at(&asked(|_| {}), &room), Ok((90, 10)));
         assert_eq!(at(&asked(|h| h.after = Some(Seq::new(40))), &room), Ok((40, 10)));
@@ -140,6 +188,8 @@ mod tests {
         assert_eq!(at(&asked(|h| h.before = Some(Seq::new(500))), &room), Ok((90, 10)));
         assert_eq!(at(&asked(|h| h.around = Some(Seq::new(50))), &room), Ok((45, 10)));
         assert_eq!(at(&asked(|h| h.around = Some(Seq::new(2))), &room), Ok((0, 10)));
+        assert_eq!(at(&asked(|h| h.around = Some(Seq::new(99))), &room), Ok((94, 6)));
+        assert_eq!(at(&asked(|h| h.after = Some(Seq::new(500))), &room), Ok((500, 0)));
         assert_eq!(at(&asked(|_| {}), &view(1, 0)), Ok((0, 0)));
     }
 
@@ -147,9 +197,11 @@ mod tests {
     fn what_lies_below_the_floor_has_expired() {
         let room = view(50, 100);
         assert_eq!(place(&asked(|h| h.after = Some(Seq::new(48))), &room), Err(expired(Seq::new(48), room.floor)));
-        assert_eq!(place(&asked(|h| h.after = Some(Seq::new(49))), &room).map(|(after, _)| after.get()), Ok(49));
+        assert_eq!(place(&asked(|h| h.after = Some(Seq::new(49))), &room).map(|place| place.after.get()), Ok(49));
         assert!(place(&asked(|h| h.before = Some(Seq::new(50))), &room).is_err());
-        assert_eq!(place(&asked(|h| h.before = Some(Seq::new(55))), &room), Ok((Seq::new(49), 5)));
+        let [after, last] = [49, 54].map(Seq::new);
+        let kept = Place { after, through: last, reach: last };
+        assert_eq!(place(&asked(|h| h.before = Some(Seq::new(55))), &room), Ok(kept));
     }
 
     #[test]

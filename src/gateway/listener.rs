@@ -33,7 +33,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
-content-type: application/json\r\ncontent-length: 92\r\n\r\n\
+content-type: application/json\r\ncontent-length: 100\r\n\r\n\
 {\"code\":\"limit_reached\",\"message\":\"the server has as many connections as it takes\",\"retryable\":true}";
 
 /// Takes connections.
