@@ -1,0 +1,124 @@
+//! Where the server is and how to get there: opens WebSocket connections.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+
+use rollcall_protocol::Format;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite};
+
+use crate::error::ConnectError;
+
+/// An open connection.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A connection that is being opened.
+pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Box<Socket>, tungstenite::Error>> + Send>>;
+
+/// The socket's write buffer is written out beyond this size, in bytes; it grows only when used.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Where the server is and how to get there.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    uri: Uri,
+    host: String,
+    port: u16,
+    pub(super) format: Format,
+    local_address: Option<IpAddr>,
+    read_buffer_bytes: usize,
+}
+
+impl Endpoint {
+    /// Reads an address such as `ws://127.0.0.1:7400/v1/ws`.
+    pub(crate) fn parse(
+        url: &str,
+        format: Format,
+        local_address: Option<IpAddr>,
+        read_buffer_bytes: usize,
+    ) -> Result<Self, ConnectError> {
+        let fail = |reason: &str| ConnectError::Url { url: url.to_owned(), reason: reason.to_owned() };
+        let uri: Uri = url.parse().map_err(|error: tungstenite::http::uri::InvalidUri| fail(&error.to_string()))?;
+        let default_port = match uri.scheme_str() {
+            Some("ws") => 80,
+            Some("wss") if cfg!(feature = "tls") => 443,
+            Some("wss") => return Err(fail("this build of the client has no TLS; turn its feature `tls` on")),
+            _ => return Err(fail("it starts with ws:// or wss://")),
+        };
+        let host = uri.host().ok_or_else(|| fail("it names no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(default_port);
+        Ok(Self { uri, host, port, format, local_address, read_buffer_bytes })
+    }
+
+    /// Opens a connection.
+    pub(super) fn open(&self) -> Opening {
+        let endpoint = self.clone();
+        Box::pin(async move {
+            let stream = endpoint.connect().await?;
+            stream.set_nodelay(true)?;
+            let mut request = endpoint.uri.into_client_request()?;
+            let subprotocol = HeaderValue::from_static(endpoint.format.subprotocol());
+            request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+            let config = WebSocketConfig::default()
+                .read_buffer_size(endpoint.read_buffer_bytes)
+                .write_buffer_size(WRITE_BUFFER_BYTES);
+            #[cfg(feature = "tls")]
+            let opened = tokio_tungstenite::client_async_tls_with_config(request, stream, Some(config), None).await;
+            #[cfg(not(feature = "tls"))]
+            let opened =
+                tokio_tungstenite::client_async_with_config(request, MaybeTlsStream::Plain(stream), Some(config)).await;
+            Ok(Box::new(opened?.0))
+        })
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in lookup_host((self.host.as_str(), self.port)).await? {
+            match self.connect_to(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let Some(local_address) = self.local_address else { return TcpStream::connect(address).await };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(SocketAddr::new(local_address, 0))?;
+        socket.connect(address).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Endpoint, ConnectError> {
+        Endpoint::parse(url, Format::Json, None, 4096)
+    }
+
+    #[test]
+    fn addresses_with_and_without_a_port() {
+        for (url, host, port) in [
+            ("ws://127.0.0.1:7400/v1/ws", "127.0.0.1", 7400),
+            ("ws://chat.example/v1/ws", "chat.example", 80),
+            ("ws://[::1]:7400/v1/ws", "::1", 7400),
+        ] {
+            let endpoint = parse(url).unwrap();
+            assert_eq!((endpoint.host.as_str(), endpoint.port), (host, port));
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_named_in_the_error() {
+        for url in ["http://127.0.0.1/", "127.0.0.1:7400", "ws://", "", "ws://a b/"] {
+            let error = parse(url).unwrap_err();
+            assert!(matches!(&error, ConnectError::Url { url: named, .. } if named == url), "{error}");
+        }
+    }
+}
