@@ -23,6 +23,9 @@ const LOCK_FILE: &str = "lock";
 const FORMAT_FILE: &str = "format";
 const STORE_FOLDER: &str = "store";
 
+/// The keyspace of its own, number 0, in which fjall keeps what the others are.
+const FJALL_KEYSPACES: usize = 1;
+
 /// A data folder that this process holds.
 #[derive(Debug)]
 pub(super) struct DataFolder {
@@ -66,7 +69,11 @@ impl DataFolder {
         match (is_new, is_there) {
             (false, false) => return Err(self.damaged(format!("{} has no store", path.display()))),
             (true, false) => self.remove_unfinished_store(&path)?,
-            (_, true) => self.renew_journal(&path, options)?,
+            (true, true) => self.renew_journal(&path, options)?,
+            (false, true) => {
+                self.check_keyspaces(&path)?;
+                self.renew_journal(&path, options)?;
+            }
         }
 
         // fjall asserts where it finds names that it never wrote: that, too, is a damaged folder and not the end of a process.
@@ -114,6 +121,21 @@ impl DataFolder {
             let next = path.with_file_name(journal::file_name(newest + 1));
             File::create_new(&next).and_then(|file| file.sync_all()).map_err(|error| self.io_error(&next, error))?;
             sync_folder(store).map_err(|error| self.io_error(store, error))?;
+        }
+        Ok(())
+    }
+
+    /// Finds out whether a keyspace is gone. fjall would make an empty one in its place, and where its own is gone, would delete
+    /// all the others.
+    fn check_keyspaces(&self, store: &Path) -> Result<(), OpenError> {
+        let keyspaces = store.join("keyspaces");
+        let mut found = 0;
+        for keyspace in fs::read_dir(&keyspaces).map_err(|error| self.missing_or_io_error(&keyspaces, error))? {
+            let current = keyspace.map_err(|error| self.io_error(&keyspaces, error))?.path().join("current");
+            found += usize::from(current.try_exists().map_err(|error| self.io_error(&current, error))?);
+        }
+        if found < FJALL_KEYSPACES + Store::KEYSPACES || !keyspaces.join("0/current").is_file() {
+            return Err(self.damaged(format!("a keyspace is missing from {}", keyspaces.display())));
         }
         Ok(())
     }
@@ -170,6 +192,13 @@ impl DataFolder {
             OpenError::DiskFull { folder: self.path.clone() }
         } else {
             OpenError::from_store(&self.path, &self.path.join(STORE_FOLDER), error)
+        }
+    }
+
+    fn missing_or_io_error(&self, path: &Path, error: std::io::Error) -> OpenError {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => self.damaged(format!("{} is missing", path.display())),
+            _ => self.io_error(path, error),
         }
     }
 

@@ -35,6 +35,9 @@ pub(super) struct Scan {
     pub used_bytes: u64,
     /// Whether a whole batch lies beyond one that is not: what was synced after it proves that it was synced too.
     pub whole_batch_beyond: bool,
+    /// Whether a batch has a number that is not above the one before it. The checksums do not cover the numbers, and by them
+    /// fjall decides what is newer.
+    pub numbers_fall: bool,
 }
 
 impl Scan {
@@ -43,6 +46,9 @@ impl Scan {
         let unread = self.used_bytes.saturating_sub(self.whole_bytes);
         // One entry of the greatest size may exceed a group's limit.
         let group_bytes_max = (group_bytes_max as u64).max(1 << 20) * OVERHEAD_FACTOR;
+        if self.numbers_fall {
+            return Some("has batches out of order".to_owned());
+        }
         let is_damaged = self.whole_batch_beyond || unread > group_bytes_max;
         is_damaged.then(|| format!("cannot be read from byte {} on, and {unread} bytes follow", self.whole_bytes))
     }
@@ -72,14 +78,16 @@ pub(super) fn scan(path: &Path) -> io::Result<Scan> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(256 * 1024, file);
-    let mut whole_bytes = 0;
-    while let Some(bytes) = read_batch(&mut reader, length - whole_bytes)? {
-        whole_bytes += bytes;
+    let (mut whole_bytes, mut last_number, mut numbers_fall) = (0, None, false);
+    while let Some(batch) = read_batch(&mut reader, length - whole_bytes)? {
+        whole_bytes += batch.bytes;
+        numbers_fall |= last_number.is_some_and(|last| batch.number <= last);
+        last_number = Some(batch.number);
     }
     let mut file = reader.into_inner();
     let used_bytes = used_bytes(&mut file, whole_bytes..length)?;
     let whole_batch_beyond = finds_batch(&mut file, whole_bytes + 1..used_bytes)?;
-    Ok(Scan { whole_bytes, used_bytes, whole_batch_beyond })
+    Ok(Scan { whole_bytes, used_bytes, whole_batch_beyond, numbers_fall })
 }
 
 /// Cuts a torn group, and the zeros that were set aside, from the end of a journal.
@@ -92,23 +100,29 @@ pub(super) fn cut(path: &Path, scan: &Scan) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads one batch and returns its size; none if what lies there, within `bytes_max`, is not a whole one.
-fn read_batch(reader: &mut impl Read, bytes_max: u64) -> io::Result<Option<u64>> {
+/// A whole batch.
+struct Batch {
+    number: u64,
+    bytes: u64,
+}
+
+/// Reads one batch; none if what lies there, within `bytes_max`, is not a whole one.
+fn read_batch(reader: &mut impl Read, bytes_max: u64) -> io::Result<Option<Batch>> {
     match read_batch_or_end(reader, bytes_max) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         result => result,
     }
 }
 
-fn read_batch_or_end(reader: &mut impl Read, bytes_max: u64) -> io::Result<Option<u64>> {
-    let [tag, items @ .., _, _, _, _, _, _, _, _] = read::<START_BYTES>(reader)?;
+fn read_batch_or_end(reader: &mut impl Read, bytes_max: u64) -> io::Result<Option<Batch>> {
+    let [tag, i0, i1, i2, i3, number @ ..] = read::<START_BYTES>(reader)?;
     if tag != START {
         return Ok(None);
     }
     let mut bytes = START_BYTES as u64;
     let mut hash = Xxh3::new();
     let mut content = Vec::new();
-    for _ in 0..u32::from_le_bytes(items) {
+    for _ in 0..u32::from_le_bytes([i0, i1, i2, i3]) {
         let header = read::<ITEM_HEADER_BYTES>(reader)?;
         let key_bytes = u16::from_le_bytes([header[11], header[12]]);
         let value_bytes = u32::from_le_bytes([header[17], header[18], header[19], header[20]]);
@@ -124,7 +138,7 @@ fn read_batch_or_end(reader: &mut impl Read, bytes_max: u64) -> io::Result<Optio
     }
     let [tag, checksum @ .., t0, t1, t2, t3] = read::<START_BYTES>(reader)?;
     let is_whole = tag == END && u64::from_le_bytes(checksum) == hash.digest() && [t0, t1, t2, t3] == TRAILER;
-    Ok(is_whole.then_some(bytes + START_BYTES as u64))
+    Ok(is_whole.then(|| Batch { number: u64::from_le_bytes(number), bytes: bytes + START_BYTES as u64 }))
 }
 
 fn read<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {

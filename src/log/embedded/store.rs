@@ -42,6 +42,9 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// How many keyspaces there are.
+    pub const KEYSPACES: usize = 4;
+
     /// Opens the database, and makes it if it does not exist.
     pub fn open(path: &Path, options: &EmbeddedOptions) -> fjall::Result<Self> {
         let db = Database::builder(path)
@@ -70,7 +73,7 @@ impl Store {
     }
 
     /// Returns the keyspaces.
-    pub fn keyspaces(&self) -> [&Keyspace; 4] {
+    pub fn keyspaces(&self) -> [&Keyspace; Self::KEYSPACES] {
         [&self.rooms, &self.entries, &self.snapshots, &self.edits]
     }
 

@@ -8,5 +8,6 @@ pub mod machine;
 pub mod process;
 pub mod raw;
 pub mod scribe;
-pub mod writer;
 pub mod server;
+pub mod wrapped_log;
+pub mod writer;

@@ -1,4 +1,5 @@
 //! The contract of the `Log` port, shown of every adapter.
+#![expect(clippy::unwrap_used, reason = "a test: an unwrap is the assertion")]
 
 use std::sync::Arc;
 
