@@ -1,12 +1,19 @@
 //! Log lines: where they go and how they look. What may be in them is decided where they are written: never a body, a token or
 //! a secret.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, FilterFn, ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::config::{LogFormat, Logging};
+
+/// Libraries that write whole frames, with what people say and prove themselves with, below the level of info.
+const WRITE_FRAMES: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
 
 /// Why log lines cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +23,7 @@ pub enum TelemetryError {
     Level(#[from] ParseError),
     /// Something else in this process has taken over log lines.
     #[error("failed to take over log lines: {0}")]
-    Taken(Box<dyn std::error::Error + Send + Sync>),
+    Taken(#[from] TryInitError),
 }
 
 /// Tells whether log lines are for people: the format says so, or leaves it open and standard error is a terminal.
@@ -24,7 +31,7 @@ pub fn is_pretty(format: LogFormat) -> bool {
     match format {
         LogFormat::Pretty => true,
         LogFormat::Json => false,
-        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Auto => io::stderr().is_terminal(),
     }
 }
 
@@ -33,12 +40,38 @@ pub fn is_pretty(format: LogFormat) -> bool {
 /// # Errors
 /// Where the level cannot be read, or it was called before.
 pub fn init(logging: &Logging) -> Result<(), TelemetryError> {
-    let filter: EnvFilter = logging.level.parse()?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let taken = if is_pretty(logging.format) {
-        lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+    let level: EnvFilter = logging.level.parse()?;
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = if is_pretty(logging.format) {
+        lines.with_ansi(io::stderr().is_terminal()).with_target(false).boxed()
     } else {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
-    taken.map_err(TelemetryError::Taken)
+    // As one filter: its greatest level is the lesser of the two, so that what is not written is not even looked at.
+    Ok(tracing_subscriber::registry().with(lines.with_filter(level.and(no_frames()))).try_init()?)
+}
+
+/// Keeps frames out, whatever level is set.
+fn no_frames() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let writes_frames = |target: &str| WRITE_FRAMES.contains(&target.split("::").next().unwrap_or(target));
+    filter_fn(move |metadata| *metadata.level() <= Level::INFO || !writes_frames(metadata.target()))
+        .with_max_level_hint(LevelFilter::TRACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::Filter;
+
+    use super::*;
+
+    #[test]
+    fn frames_are_kept_out_without_a_cost_to_what_is_not_written() {
+        let filter = |level: &str| {
+            let level: EnvFilter = level.parse().unwrap();
+            let filter = level.and(no_frames());
+            <_ as Filter<tracing_subscriber::Registry>>::max_level_hint(&filter)
+        };
+        assert_eq!(filter("info"), Some(LevelFilter::INFO));
+        assert_eq!(filter("warn,rollcall=debug"), Some(LevelFilter::DEBUG));
+    }
 }

@@ -81,7 +81,7 @@ pub struct ConfigArguments {
     /// Sets any setting, over the file and the environment. May be given many times.
     #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
-    /// The data folder (`data.dir`).
+    /// The data folder (`data.dir`); rollcall-data in the working folder unless told.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
@@ -89,13 +89,13 @@ pub struct ConfigArguments {
 /// What `serve` takes.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// Where clients connect (`listen.public`).
+    /// Where clients connect (`listen.public`); 127.0.0.1:7400 unless told.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Where operators look (`ops.listen`).
+    /// Where operators look (`ops.listen`); 127.0.0.1:7401 unless told.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub ops_listen: Option<SocketAddr>,
-    /// Which log lines are written (`logging.level`).
+    /// Which log lines are written (`logging.level`), such as debug, or warn,rollcall::gateway=debug.
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
     /// Where the configuration comes from.

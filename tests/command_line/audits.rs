@@ -1,0 +1,122 @@
+//! `rollcall audit` of folders and of served rooms, and `rollcall compact`.
+
+use std::path::Path;
+
+use rollcall::log::{EmbeddedLog, EmbeddedOptions};
+use rollcall_actors::ports::{Append, AppendOutcome, Fence, Log};
+use rollcall_protocol::{Body, Entry, Hash, Kind, OwnerId, RoomId, Salt, Seq, UserId, hash};
+use serde_json::Value;
+
+use super::program::Machine;
+
+/// Writes a room of a creation and three messages into a data folder, with whatever is wrong with the third entry.
+fn write_room(folder: &Path, name: &str, spoil: impl Fn(&mut Entry)) {
+    let room = RoomId::parse(name).unwrap();
+    let log = EmbeddedLog::open(folder, EmbeddedOptions::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let Fence { epoch, owner } = runtime.block_on(log.activate(&room, OwnerId(7))).unwrap().fence;
+    let mut before = hash::genesis(&room);
+    let mut entries = Vec::new();
+    for number in 1..=4 {
+        let mut entry = Entry {
+            seq: Seq::new(number),
+            kind: if number == 1 { Kind::Room } else { Kind::Message },
+            created_at_ms: 1_000,
+            sender: UserId::parse("ann").unwrap(),
+            device: None,
+            n: 0,
+            target: None,
+            body: Some(Body::from_stored(format!("{{\"text\":\"{number}\"}}")).unwrap()),
+            salt: Some(Salt([7; 16])),
+            content_hash: Hash([0; 32]),
+            hash: Hash([0; 32]),
+            epoch,
+            owner,
+        };
+        entry.content_hash = entry.expected_content_hash().unwrap();
+        entry.hash = entry.expected_hash(before);
+        before = entry.hash;
+        if number == 3 {
+            spoil(&mut entry);
+        }
+        entries.push(entry);
+    }
+    let append = Append { room, fence: Fence { epoch, owner }, entries: entries.into() };
+    assert_eq!(runtime.block_on(log.append(append)), AppendOutcome::Committed);
+}
+
+#[test]
+fn a_broken_chain_is_code_1_with_the_room_the_number_and_what() {
+    let machine = Machine::new();
+    let folder = machine.path("rollcall-data");
+    write_room(&folder, "whole", |_| ());
+    write_room(&folder, "forged", |entry| {
+        entry.body = Some(Body::from_stored("{\"text\":\"3!\"}".to_owned()).unwrap());
+    });
+    write_room(&folder, "renamed", |entry| entry.sender = UserId::parse("eve").unwrap());
+    let ended = machine.run(&["audit"]);
+    let lines: Vec<&str> = ended.output.lines().collect();
+    assert_eq!((ended.code, ended.errors.as_str(), lines.len()), (1, "", 4), "{ended:?}");
+    let expected = "forged: BROKEN: entry 3 has another body than it was committed with: its content hash does not fit";
+    assert_eq!(lines[0], expected);
+    let expected = "renamed: BROKEN: entry 3 does not fit the chain: its hash is not that of its content and the entry before \
+                    it";
+    assert_eq!(lines[1], expected);
+    assert!(lines[2].starts_with("whole: whole, 4 entries, head 4:"), "{}", lines[2]);
+    assert_eq!(lines[3], "2 of 3 rooms are broken");
+
+    let ended = machine.run(&["audit", "--room", "renamed", "--json"]);
+    let found: Value = serde_json::from_str(ended.output.trim_end()).unwrap();
+    assert_eq!(
+        (ended.code, &found["ok"], &found["seq"], &found["room"]),
+        (1, &false.into(), &3.into(), &"renamed".into())
+    );
+    machine.run(&["audit", "--room", "whole"]).done();
+}
+
+#[test]
+fn a_served_room_and_its_folder_have_the_same_head_which_serves_as_an_anchor() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    for text in ["one", "two", "three"] {
+        machine.ask(&server, &["send", "general", text]).done();
+    }
+    let served = machine.run(&["audit", "--url", &server.url(), "--room", "general", "--json"]);
+    let found: Value = serde_json::from_str(served.done()).unwrap();
+    assert_eq!((&found["ok"], &found["entries"], &found["head"]), (&true.into(), &4.into(), &4.into()));
+    let anchor = format!("{}:{}", found["head"], found["hash"].as_str().unwrap());
+    machine.ask(&server, &["send", "general", "four"]).done();
+    server.stop();
+
+    machine.run(&["audit", "--room", "general", "--anchor", &anchor]).done();
+    let forged = anchor.replacen(":", ":0", 1);
+    let forged = &forged[..anchor.len()];
+    if forged != anchor {
+        let ended = machine.run(&["audit", "--room", "general", "--anchor", forged]);
+        let expected = "general: BROKEN: entry 4 has another hash than was noted: history was rewritten\n";
+        assert!(ended.code == 1 && ended.output.starts_with(expected), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_and_a_room_that_nobody_wrote_to() {
+    let machine = Machine::new();
+    for command in ["audit", "compact"] {
+        let ended = machine.run(&[command, "--data", "nowhere"]);
+        let expected = "rollcall: there is no data folder nowhere: name it by --data, or start a server to make it";
+        assert_eq!(ended.failed(74), expected);
+    }
+    write_room(&machine.path("rollcall-data"), "whole", |_| ());
+    let ended = machine.run(&["audit", "--room", "other"]);
+    assert_eq!(ended.failed(1), "rollcall: nobody has written to other in rollcall-data");
+}
+
+#[test]
+fn compaction_leaves_a_whole_folder() {
+    let machine = Machine::new();
+    write_room(&machine.path("rollcall-data"), "whole", |_| ());
+    let ended = machine.run(&["compact", "--json"]);
+    let sizes: Value = serde_json::from_str(ended.done()).unwrap();
+    assert!(sizes["bytes_before"].is_u64() && sizes["bytes_after"].is_u64(), "{sizes}");
+    machine.run(&["audit"]).done();
+}

@@ -1,0 +1,105 @@
+//! A chat of terminals: send, tail, history.
+
+use serde_json::Value;
+
+use super::program::Machine;
+
+#[test]
+fn two_terminals_chat_and_survive_the_death_of_the_server() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let address = server.public.to_string();
+    assert_eq!(machine.ask(&server, &["send", "general", "one"]).done(), "2");
+    let mut tail = machine.start(&server, &["tail", "general"]);
+    assert!(tail.wait_for("one").starts_with("#2 20"));
+    assert_eq!(machine.ask(&server, &["send", "general", "two"]).done(), "3");
+    tail.wait_for(": two");
+    // A second command of this machine is the same guest with a device of its own.
+    let history = machine.ask(&server, &["history", "general", "--json"]);
+    let entries: Vec<Value> = history.done().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(entries.len(), 3);
+    assert_eq!(entries[1]["sender"], entries[2]["sender"]);
+    assert_ne!(entries[1]["device"], entries[2]["device"]);
+
+    server.process.signal(nix::sys::signal::Signal::SIGKILL);
+    assert_eq!(server.process.end().0, 137);
+    let server = machine.serve_with(&["--listen", &address], &[]);
+    assert_eq!(machine.ask(&server, &["send", "general", "three"]).done(), "4");
+    tail.wait_for(": three");
+    let all = machine.ask(&server, &["history", "general", "--after", "0"]);
+    let numbers: Vec<&str> = all.done().lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(numbers, ["#1", "#2", "#3", "#4"]);
+}
+
+#[test]
+fn one_command_after_another_goes_on_as_one_device() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    for number in 2..6 {
+        assert_eq!(machine.ask(&server, &["send", "general", "hello"]).done(), number.to_string());
+    }
+    let history = machine.ask(&server, &["history", "general", "--after", "1", "--json"]);
+    let entries: Vec<Value> = history.done().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(entries.iter().all(|entry| entry["device"] == entries[0]["device"]), "{entries:#?}");
+}
+
+#[test]
+fn texts_come_from_standard_input_and_go_to_terminals_unarmed() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let variables = [("ROLLCALL_URL", server.url())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let armed = "\u{1b}[2Jfirst\nguest-0: never said\n";
+    let ended = machine.run_with(&["send", "general", "-", "--json"], &variables, armed);
+    assert_eq!(ended.done(), r#"{"room":"general","seq":2,"duplicate":false}"#);
+    let shown = machine.ask(&server, &["history", "general", "--after", "1"]);
+    let lines: Vec<&str> = shown.done().lines().collect();
+    assert!(lines[0].ends_with(r": \u{1b}[2Jfirst"), "{lines:#?}");
+    assert_eq!(lines[1..], ["    | guest-0: never said"]);
+    let line = machine.ask(&server, &["history", "general", "--after", "1", "--json"]);
+    let entry: Value = serde_json::from_str(line.done()).unwrap();
+    assert_eq!(entry["body"]["text"], "\u{1b}[2Jfirst\nguest-0: never said");
+}
+
+#[test]
+fn history_has_two_directions_and_an_end() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    for text in ["one", "two", "three"] {
+        machine.ask(&server, &["send", "general", text]).done();
+    }
+    let numbers = |arguments: &[&str]| -> Vec<String> {
+        let ended = machine.ask(&server, &[&["history", "general"], arguments].concat());
+        ended.done().lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(numbers(&[]), ["#1", "#2", "#3", "#4"]);
+    assert_eq!(numbers(&["--limit", "2"]), ["#3", "#4"]);
+    assert_eq!(numbers(&["--before", "3"]), ["#1", "#2"]);
+    assert_eq!(numbers(&["--before", "3", "--limit", "1"]), ["#2"]);
+    assert_eq!(numbers(&["--after", "2", "--limit", "1"]), ["#3"]);
+    assert_eq!(numbers(&["--after", "9"]), [""; 0]);
+    assert_eq!(machine.ask(&server, &["history", "nobody-wrote-here"]).done(), "");
+}
+
+#[test]
+fn a_reader_who_has_enough_ends_the_command_well() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    machine.ask(&server, &["send", "general", "one"]).done();
+    let mut command = machine.command(&["history", "general"]);
+    let mut child = command.env("ROLLCALL_URL", server.url()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn no_server_is_code_69_and_a_question() {
+    let machine = Machine::new();
+    for arguments in [&["send", "r", "x"][..], &["tail", "r"], &["history", "r"]] {
+        let ended = machine.run_with(arguments, &[("ROLLCALL_URL", "ws://127.0.0.1:1/v1/ws")], "");
+        let expected = "rollcall: failed to connect to ws://127.0.0.1:1/v1/ws: is `rollcall serve` running there?";
+        assert_eq!(ended.failed(69), expected);
+    }
+    let ended = machine.run(&["audit", "--url", "http://127.0.0.1:1", "--room", "r"]);
+    assert!(ended.failed(74).contains("is not the address of a WebSocket server"), "{}", ended.errors);
+}
