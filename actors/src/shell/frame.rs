@@ -85,3 +85,6 @@ impl Frame {
         Some(Self::new(self.room.clone(), entries.into()))
     }
 }
+
+#[cfg(test)]
+mod tests;

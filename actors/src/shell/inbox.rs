@@ -173,8 +173,8 @@ pub struct ReplySlot {
     id: u64,
     kind: ReplyKind,
     began: Instant,
-    /// Held until the answer is given.
-    _permit: Option<Permit>,
+    /// Held until the answer is given, and not longer: who has it may ask the next thing.
+    permit: Option<Permit>,
     answered: bool,
 }
 
@@ -192,7 +192,7 @@ pub enum ReplyKind {
 impl ReplySlot {
     /// Promises an answer to the request `id` of the connection, which came at `began`.
     pub fn new(inbox: Arc<Inbox>, id: u64, kind: ReplyKind, began: Instant, permit: Option<Permit>) -> Self {
-        Self { inbox, id, kind, began, _permit: permit, answered: false }
+        Self { inbox, id, kind, began, permit, answered: false }
     }
 
     /// Returns the inbox that the answer goes to.
@@ -233,6 +233,7 @@ impl ReplySlot {
 
     fn give(&mut self, reply: Reply) {
         self.answered = true;
+        drop(self.permit.take());
         self.inbox.answer(self.id, reply);
     }
 }
@@ -248,3 +249,6 @@ impl Drop for ReplySlot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ mod request;
 mod room_actor;
 mod sessions;
 mod tail;
+#[cfg(test)]
+mod test_entries;
 
 pub use activation::{Activation, activate};
 pub use admission::QueueLimits;

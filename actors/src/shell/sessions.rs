@@ -108,3 +108,6 @@ impl Actor for Registry {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,8 @@ impl Tail {
         self.ring_all();
     }
 
-    /// Returns up to `frames_max` frames past the cursor, and no further one once their bodies have `bytes_max` bytes.
+    /// Returns up to `frames_max` frames past the cursor, and no further one once their bodies have `bytes_max` bytes; the first
+    /// always, if there is one.
     pub fn pull(&self, cursor: Seq, frames_max: usize, bytes_max: usize) -> Pulled {
         let ring = self.ring();
         if ring.ended {
@@ -108,13 +109,14 @@ impl Tail {
             _ => return Pulled::Behind(ring.head),
         }
         let start = ring.frames.partition_point(|frame| frame.last() < next);
-        let mut bytes = 0;
+        let (mut frames, mut bytes) = (0, 0);
         let fits = |frame: &&Arc<Frame>| {
-            let before = bytes;
+            let fits = frames == 0 || frames < frames_max && bytes < bytes_max;
+            frames += 1;
             bytes += frame.weight_bytes();
-            before < bytes_max
+            fits
         };
-        Pulled::Frames(ring.frames.range(start..).take(frames_max).take_while(fits).cloned().collect())
+        Pulled::Frames(ring.frames.range(start..).take_while(fits).cloned().collect())
     }
 
     /// Finds a recent entry; none if it is not in the ring.
@@ -188,3 +190,6 @@ impl Ring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+mod bells;
+mod random;
+mod ring;
