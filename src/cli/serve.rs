@@ -61,7 +61,7 @@ fn banner(server: &Server, loaded: &Loaded) -> String {
         (true, true) => "users with tokens, and guests without",
         (true, false) => "users with tokens: `rollcall token issue` makes one",
     };
-    let file = loaded.file.as_deref().map_or_else(|| "none: the defaults hold".to_owned(), |file| absolute(file));
+    let file = loaded.file.as_deref().map_or_else(|| "none: the defaults hold".to_owned(), absolute);
     format!(
         "rollcall {version} serves\n  clients    {url}\n  operators  http://{ops} (/livez, /readyz, /metrics)\n  \
          data       {dir}\n  config     {file}\n  who        {who}\n\

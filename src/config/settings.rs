@@ -47,14 +47,14 @@ settings! {
 
     /// Which web pages may connect.
     origins: Origins {
-        /// Origins besides the server's own, such as "https://chat.example.org"; "*" is any.
+        /// Origins besides the server's own, such as `https://chat.example.org`; `*` is any.
         allowed: Vec<String> = Vec::new(),
     }
 
     /// By which names the server may be addressed.
     hosts: Hosts {
         /// Names that the Host header may have, without a port, while guests are allowed: it keeps other people's web
-        /// pages from reaching a server on this machine through a name of their own. "*" is any.
+        /// pages from reaching a server on this machine through a name of their own. `*` is any.
         allowed: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec(),
     }
 

@@ -62,6 +62,24 @@ fn texts_come_from_standard_input_and_go_to_terminals_unarmed() {
 }
 
 #[test]
+fn a_tail_for_machines_is_an_event_a_line_from_the_number_on() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    for text in ["one", "two"] {
+        machine.ask(&server, &["send", "general", text]).done();
+    }
+    let mut tail = machine.start(&server, &["tail", "general", "--after", "1", "--json"]);
+    let events: Vec<Value> =
+        ["joined", "one", "two"].iter().map(|text| serde_json::from_str(&tail.wait_for(text)).unwrap()).collect();
+    assert_eq!(
+        (&events[0]["event"], &events[0]["after"], &events[0]["head"]),
+        (&"joined".into(), &1.into(), &3.into())
+    );
+    assert_eq!((&events[1]["event"], &events[1]["seq"]), (&"entry".into(), &2.into()));
+    assert_eq!((&events[2]["seq"], &events[2]["body"]), (&3.into(), &serde_json::json!({"text": "two"})));
+}
+
+#[test]
 fn history_has_two_directions_and_an_end() {
     let machine = Machine::new();
     let server = machine.serve(&[]);
