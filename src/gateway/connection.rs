@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant as StdInstant;
 
+use futures_util::FutureExt;
 use hyper::upgrade::Upgraded;
 use rollcall_actors::shell::{Asker, Inbox, Reply};
 use rollcall_protocol::{
@@ -19,6 +20,7 @@ use super::listener::Peer;
 use super::rate::{Bucket, UserRate};
 use super::registry::Registered;
 use super::socket::{Received, Socket, WriteError};
+use crate::limits::TOKEN_LEEWAY_S;
 
 /// Requests of a connection that may be unanswered at once; at that many it is not read until answers have come.
 const OPEN_REQUESTS_MAX: usize = 4_096;
@@ -80,7 +82,7 @@ pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, format: For
     let mut socket = Socket::new(upgraded, format, gateway.settings.write_stall).await;
     gateway.metrics.connection_opened(format);
     // Its own allocation, freed once hello was said: what it needs would stay in every connection's task otherwise.
-    let who = match Box::pin(hello(&gateway, &mut socket)).await {
+    let who = match Box::pin(hello(&gateway, &mut socket, &peer.stop)).await {
         Ok(who) => who,
         Err(code) => {
             gateway.metrics.connection_closed(format, code);
@@ -93,6 +95,10 @@ pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, format: For
     gateway.sessions.hello(key.clone(), who.session.clone(), Arc::clone(&inbox));
 
     let mut connection = Connection::new(Arc::clone(&gateway), socket, who, Arc::clone(&inbox));
+    if peer.stop.is_cancelled() {
+        // All connections that were registered have been told, or will be; this one may have come too late for that.
+        inbox.request_close(CloseCode::GoingAway);
+    }
     let end = connection.run().await;
     gateway.sessions.gone(key, Arc::clone(&inbox));
     inbox.close();
@@ -148,32 +154,39 @@ impl Connection {
         }
     }
 
-    /// Does the next thing that there is to do. Reading comes last, so that a client that sends without end is still answered.
+    /// Does the next thing that there is to do. Of several, any: a room that never rests, a reader that is far behind and a client
+    /// that sends without end each leave the others their turn.
     async fn turn(&mut self, mut timer: std::pin::Pin<&mut Sleep>) -> Result<(), End> {
         if std::mem::take(&mut self.timer_is_late) {
             timer.as_mut().reset(self.deadline());
         }
-        if !self.due.is_empty() {
-            return self.deliver().await;
-        }
         let inbox = Arc::clone(&self.inbox);
+        let lags = !self.due.is_empty();
+        let something_to_give = async {
+            if !lags {
+                inbox.rung().await;
+            }
+        };
         tokio::select! {
-            biased;
-            () = inbox.rung() => self.deliver().await,
+            () = something_to_give => self.deliver().await,
             () = timer.as_mut() => {
                 self.tick().await?;
                 timer.reset(self.deadline());
                 Ok(())
             }
-            received = self.socket.receive(), if self.open < OPEN_REQUESTS_MAX => match received {
-                Received::Frame(frame) => {
-                    self.heard_at = Instant::now();
-                    self.gateway.metrics.received(frame.len() as u64);
-                    self.command(&frame).await
-                }
-                Received::Over(Some(code)) => Err(End::Close(code)),
-                Received::Over(None) => Err(End::Gone),
-            },
+            received = self.socket.receive(), if self.open < OPEN_REQUESTS_MAX => self.received(received).await,
+        }
+    }
+
+    async fn received(&mut self, received: Received) -> Result<(), End> {
+        match received {
+            Received::Frame(frame) => {
+                self.heard_at = Instant::now();
+                self.gateway.metrics.received(frame.len() as u64);
+                self.command(&frame).await
+            }
+            Received::Over(Some(code)) => Err(End::Close(code)),
+            Received::Over(None) => Err(End::Gone),
         }
     }
 
@@ -211,11 +224,15 @@ impl Connection {
     /// Does what is due by the clock.
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        if self.gateway.clock.now_ms() >= self.who.identity.expires_at_ms {
+        if self.gateway.clock.now_ms() >= self.expires_at_ms() {
             return Err(End::Close(CloseCode::TokenExpired));
         }
         if self.awaits_pong().is_some_and(|pinged_at| now >= pinged_at + self.gateway.settings.pong_timeout) {
-            return Err(End::Close(CloseCode::NoPong));
+            // The pong may be here and not read, since this connection had other things to do.
+            match self.socket.receive().now_or_never() {
+                Some(received) => self.received(received).await?,
+                None => return Err(End::Close(CloseCode::NoPong)),
+            }
         }
         if now >= self.next_ping {
             self.next_ping = now + self.gateway.settings.ping_interval;
@@ -230,6 +247,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Returns when the token is taken no more: as at hello, clocks may differ.
+    fn expires_at_ms(&self) -> i64 {
+        self.who.identity.expires_at_ms.saturating_add(TOKEN_LEEWAY_S * 1_000)
+    }
+
     fn awaits_pong(&self) -> Option<Instant> {
         self.pinged_at.filter(|&pinged_at| self.heard_at < pinged_at)
     }
@@ -240,7 +262,7 @@ impl Connection {
             Some(pinged_at) => self.next_ping.min(pinged_at + self.gateway.settings.pong_timeout),
             None => self.next_ping,
         };
-        let left_ms = self.who.identity.expires_at_ms - self.gateway.clock.now_ms();
+        let left_ms = self.expires_at_ms().saturating_sub(self.gateway.clock.now_ms());
         let expiry = Instant::now() + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(TIMER_MAX);
         self.retry_at.map(Instant::from_std).into_iter().fold(ping.min(expiry), Instant::min)
     }

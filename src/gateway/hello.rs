@@ -6,6 +6,8 @@ use rollcall_protocol::{
     CloseCode, DeviceId, ErrorCode, ErrorFrame, Hello, Op, Outgoing, OutgoingPush, Welcome, limits,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::Gateway;
 use super::socket::{Received, Socket};
 use crate::auth::Identity;
@@ -25,12 +27,18 @@ pub struct Who {
 /// A refused hello: what the client is told, and the code to close with.
 type Refused = (ErrorFrame, CloseCode);
 
-/// Waits for hello and answers it.
+/// Waits for hello and answers it, unless the server stops before.
 ///
 /// # Errors
 /// Where the connection is over, with the code that it was closed with, if it was.
-pub async fn hello(gateway: &Gateway, socket: &mut Socket) -> Result<Who, Option<CloseCode>> {
-    let received = tokio::time::timeout(gateway.settings.hello_timeout, socket.receive()).await;
+pub async fn hello(gateway: &Gateway, socket: &mut Socket, stop: &CancellationToken) -> Result<Who, Option<CloseCode>> {
+    let received = tokio::select! {
+        received = tokio::time::timeout(gateway.settings.hello_timeout, socket.receive()) => received,
+        () = stop.cancelled() => {
+            socket.close(CloseCode::GoingAway).await;
+            return Err(Some(CloseCode::GoingAway));
+        }
+    };
     let (id, result) = match received {
         Ok(Received::Frame(frame)) => read(gateway, socket, &frame),
         Ok(Received::Over(None)) => return Err(None),

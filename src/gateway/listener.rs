@@ -51,6 +51,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The tasks that a stop waits for.
     pub tasks: TaskTracker,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
     /// The connection's place, given free when the last part of it ends.
     _slot: Arc<Slot>,
 }
@@ -104,7 +106,8 @@ impl Listener {
             tracing::debug!(%error, "failed to set TCP_NODELAY");
         }
         let timeout = self.gateway.settings.hello_timeout;
-        let peer = Peer { address, tasks: self.tasks.clone(), _slot: Arc::new(slot) };
+        let peer = Peer { address, tasks: self.tasks.clone(), stop: self.stop.clone(), _slot: Arc::new(slot) };
+        let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
                 let mut request = request.map(Body::new);
@@ -119,7 +122,9 @@ impl Listener {
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             // The future ends with the upgrade. Whoever has not got there in time holds the connection for nothing.
-            if let Ok(Err(error)) = tokio::time::timeout(timeout, served).await {
+            // Nor does a stop wait for it.
+            let served = stop.run_until_cancelled(tokio::time::timeout(timeout, served)).await;
+            if let Some(Ok(Err(error))) = served {
                 tracing::debug!(%error, "a connection ended before its upgrade");
             }
         });

@@ -14,7 +14,7 @@ use rollcall_protocol::{CloseCode, Format};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -105,6 +105,8 @@ impl Socket {
     fn verdict(&self, error: &Error) -> Option<CloseCode> {
         match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(CloseCode::FrameTooLarge),
+            // The client is gone, without the formalities.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
             Error::Io(_) if self.stream.get_ref().allowance == Some(0) => Some(CloseCode::FrameTooLarge),
             Error::Protocol(_) | Error::Utf8(_) => Some(CloseCode::BadRequest),
             _ => None,

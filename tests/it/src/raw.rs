@@ -143,6 +143,15 @@ impl Raw {
         self.wait("a push", |raw| raw.pushes.pop_front()).await
     }
 
+    /// Waits for the next push.
+    ///
+    /// # Errors
+    /// Where the connection ends instead, with the code that it was closed with.
+    pub async fn push_or_end(&mut self) -> Result<Incoming, Option<u16>> {
+        let next = |raw: &mut Self| raw.pushes.pop_front().map(Ok).or(raw.over.map(Err));
+        self.wait("a push or the end of the connection", next).await
+    }
+
     /// Waits for the next push, which has to be entries.
     pub async fn entries(&mut self) -> EntriesFrame {
         match self.push().await {
