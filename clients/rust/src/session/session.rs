@@ -134,7 +134,7 @@ impl Session {
             Input::Token(token) => self.token(turn, token),
             Input::Join { room, from } => self.join(turn, room, from),
             Input::Leave { room } => self.leave(turn, &room),
-            Input::Submit { room, ticket, write } => self.submit(turn, room, ticket, write),
+            Input::Submit { room, ticket, write } => self.submit(turn, &room, ticket, write),
             Input::Query { query, history } => self.query(turn, query, history),
             Input::Typing { room } => self.typing(turn, room),
             Input::Processed { room, cursor } => self.processed(turn, room, cursor),
@@ -171,7 +171,7 @@ impl Session {
                 Some(Purpose::Hello) => self.welcomed(turn, fields.welcome()),
                 Some(Purpose::Refresh) => self.refreshed(turn, Ok(fields.expires_at_ms)),
                 Some(Purpose::Join(room)) => self.join_answered(turn, id, &room, Ok(fields.joined())),
-                Some(Purpose::Write(room, n)) => self.write_answered(turn, room, n, Ok(fields.ack())),
+                Some(Purpose::Write(room, n)) => self.write_answered(turn, &room, n, Ok(fields.ack())),
                 Some(Purpose::Repair(room)) => self.repair_answered(turn, id, &room, Ok(fields.history())),
                 Some(Purpose::Query(query)) => self.query_answered(turn, query, Ok(fields.history())),
                 Some(Purpose::Courtesy) | None => {}
@@ -180,7 +180,7 @@ impl Session {
                 Some(Purpose::Hello) => self.hello_refused(turn, error),
                 Some(Purpose::Refresh) => self.refreshed(turn, Err(error)),
                 Some(Purpose::Join(room)) => self.join_answered(turn, id, &room, Err(error)),
-                Some(Purpose::Write(room, n)) => self.write_answered(turn, room, n, Err(error)),
+                Some(Purpose::Write(room, n)) => self.write_answered(turn, &room, n, Err(error)),
                 Some(Purpose::Repair(room)) => self.repair_answered(turn, id, &room, Err(error)),
                 Some(Purpose::Query(query)) => self.query_answered(turn, query, Err(error)),
                 Some(Purpose::Courtesy) | None => {}

@@ -17,8 +17,8 @@ use crate::storage::{Change, SavedWrite};
 pub const NEW_DEVICE_PATIENCE_MS: u64 = 5_000;
 
 impl Session {
-    pub(super) fn submit(&mut self, turn: &mut Turn<'_>, room: RoomId, ticket: Ticket, write: NewWrite) {
-        let Some(reader) = self.readers.get(&room).filter(|_| self.stopped().is_none()) else {
+    pub(super) fn submit(&mut self, turn: &mut Turn<'_>, room: &RoomId, ticket: Ticket, write: NewWrite) {
+        let Some(reader) = self.readers.get(room).filter(|_| self.stopped().is_none()) else {
             turn.effects.push(Effect::WriteEnded { ticket, outcome: Err(WriteError::Closed) });
             return;
         };
@@ -35,8 +35,8 @@ impl Session {
             let change = Change::Submitted { room: room.clone(), since, write: SavedWrite::new(n, kept) };
             turn.effects.push(Effect::Remember(change));
         }
-        self.drive_outbox(turn, &room);
-        self.check_device(turn, &room);
+        self.drive_outbox(turn, room);
+        self.check_device(turn, room);
     }
 
     /// Sends every write of a room that may be sent now.
@@ -58,11 +58,11 @@ impl Session {
     pub(super) fn write_answered(
         &mut self,
         turn: &mut Turn<'_>,
-        room: RoomId,
+        room: &RoomId,
         n: u64,
         answer: Result<Option<Ack>, ErrorFrame>,
     ) {
-        let Some(outbox) = self.outboxes.get_mut(&room) else { return };
+        let Some(outbox) = self.outboxes.get_mut(room) else { return };
         let settled = match answer {
             Ok(Some(ack)) => outbox.acked(n, ack),
             Ok(None) => return self.give_up_connection(turn),
@@ -70,7 +70,7 @@ impl Session {
                 match error.code {
                     ErrorCode::TokenExpired => self.access.refresh_at(turn.now_ms()),
                     ErrorCode::NotJoined => {
-                        if let Some(reader) = self.readers.get_mut(&room) {
+                        if let Some(reader) = self.readers.get_mut(room) {
                             reader.cut();
                         }
                     }
@@ -83,10 +83,10 @@ impl Session {
             }
         };
         if let Some(settled) = settled {
-            self.settled(turn, &room, settled);
+            self.settled(turn, room, settled);
         }
-        self.drive_room(turn, &room);
-        self.check_device(turn, &room);
+        self.drive_room(turn, room);
+        self.check_device(turn, room);
     }
 
     /// Tells what became of a write.
@@ -150,14 +150,14 @@ impl Session {
         self.remember(turn, || Change::Device(self.device.clone()));
         let rooms: Vec<RoomId> = self.outboxes.keys().cloned().collect();
         for room in rooms {
-            self.renumber(turn, room);
+            self.renumber(turn, &room);
         }
         self.connect_afresh(turn);
     }
 
-    fn renumber(&mut self, turn: &mut Turn<'_>, room: RoomId) {
-        let head = self.known_head(&room);
-        let Some(outbox) = self.outboxes.get_mut(&room) else { return };
+    fn renumber(&mut self, turn: &mut Turn<'_>, room: &RoomId) {
+        let head = self.known_head(room);
+        let Some(outbox) = self.outboxes.get_mut(room) else { return };
         let unknown = outbox.renumber(head);
         let since = outbox.since();
         if self.config.has_storage {
@@ -167,7 +167,7 @@ impl Session {
         for Settled { ticket, write, outcome } in unknown {
             match ticket {
                 Some(ticket) => turn.effects.push(Effect::WriteEnded { ticket, outcome }),
-                None if self.readers.contains_key(&room) => {
+                None if self.readers.contains_key(room) => {
                     let event = RoomEvent::Recovered { write, outcome };
                     turn.effects.push(Effect::Deliver { room: room.clone(), event });
                 }

@@ -14,6 +14,7 @@ mod carry_out;
 mod driver;
 mod endpoint;
 mod keeper;
+mod polling;
 mod request;
 mod room_queue;
 
