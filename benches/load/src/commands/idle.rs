@@ -1,0 +1,67 @@
+//! `idle`: connections that do nothing any more, and the memory that each of them takes.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::cli::Idle;
+use crate::load::settled;
+use crate::payload::BODY_BYTES_MIN;
+use crate::progress::Progress;
+use crate::seat::{Joining, Order, SeatedRooms};
+use crate::stage::Stage;
+use crate::verdict::Ending;
+
+/// Members of a room.
+const MEMBERS: u64 = 100;
+
+/// How long all may take to have sent their entry and seen those of others.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Runs it.
+///
+/// # Errors
+/// Where the run could not be carried out: without the server's process, nobody can tell its memory.
+pub async fn run(options: &Idle) -> anyhow::Result<Ending> {
+    let mut stage = Stage::set(&options.common, "idle", &[]).await?;
+    let run = stage.begin()?;
+    let mut report = stage.report();
+    let before_kib = stage.own_server()?.rss_kib()?;
+    let rooms = options.connections.div_ceil(MEMBERS);
+    let members = options.connections / rooms;
+    let connections = rooms * members;
+    (report.rooms, report.connections) = (Some(rooms), Some(connections));
+
+    let seated = SeatedRooms::open(&run, rooms, members, Joining::AtHead, BODY_BYTES_MIN)
+        .await
+        .context("not all connections could be opened; is the limit of open files high enough?")?;
+    // One room after the other: a crowd that talks all at once is no idle one.
+    let progress = Progress::begin("sending one entry each", rooms);
+    for room in seated.rooms() {
+        for _ in 0..members {
+            room.order(Order::Now);
+        }
+        if !settled(std::slice::from_ref(room), true, SETTLE_TIMEOUT).await {
+            report.notes.push(format!("a room was not settled after {SETTLE_TIMEOUT:?}"));
+        }
+        progress.advance(1);
+    }
+    drop(progress);
+    run.history.borrow_mut().faults_end(run.clock.now_us(), crate::load::REACH_HEAD_US);
+
+    let start = stage.mark(&run).await?;
+    tokio::time::sleep(Duration::from_secs_f64(options.seconds)).await;
+    let end = stage.mark(&run).await?;
+    let after_kib = stage.own_server()?.rss_kib()?;
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    {
+        report.rss_kib_per_connection = Some(after_kib.saturating_sub(before_kib) as f64 / connections as f64);
+    }
+    report.seconds = Some(options.seconds);
+    (report.rss_kib_before, report.rss_kib_after) = (Some(before_kib), Some(after_kib));
+    report.acked = Some(run.tally.acked_all.get());
+    report.deliveries = Some(run.tally.deliveries_all.get());
+    report.use_cpu(&start, &end);
+    seated.close().await;
+    stage.close(run, report).await
+}

@@ -1,0 +1,94 @@
+//! `torture`: the server is killed under load, again and again.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::cli::Torture;
+use crate::load::REACH_HEAD_US;
+use crate::progress::Progress;
+use crate::run::Run;
+use crate::server::Spawned;
+use crate::stage::Stage;
+use crate::torture::{Crowd, Doubts};
+use crate::verdict::Ending;
+
+/// How long writes may be unanswered after the last kill.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a dead server's last answers may take from the sockets to the clients. What is answered later was answered by
+/// the next server.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
+
+/// One kill in this many comes while the server is still starting.
+const EARLY_KILLS: u32 = 4;
+
+/// The longest life of a server that is killed while it is starting, in milliseconds.
+const EARLY_LIFE_MS_MAX: u64 = 60;
+
+/// Runs it.
+///
+/// # Errors
+/// Where the run could not be carried out; it needs a server of its own, to kill.
+pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
+    let mut stage = Stage::set(&options.common, "torture", &[]).await?;
+    let seed = stage.seed();
+    eprintln!("torture: the seed is {seed}");
+    let run = stage.begin()?;
+    let mut report = stage.report();
+    let rooms: Vec<_> = (0..options.rooms).map(|number| run.room(number)).collect();
+    (report.rooms, report.connections) = (Some(options.rooms), Some(options.clients));
+
+    let doubts = Rc::new(Doubts::default());
+    let server = stage.own_server()?;
+    let mut crowd = Crowd::gather(&run, &doubts, &rooms, options.clients, seed).await?;
+    let start = Instant::now();
+    tokio::select! {
+        killed = kill_again_and_again(server, &run, &doubts, options, seed) => killed?,
+        error = crowd.failed() => return Err(error),
+    }
+    run.history.borrow_mut().faults_end(run.clock.now_us(), REACH_HEAD_US);
+    crowd.fall_silent(SILENCE_TIMEOUT).await?;
+    if !crowd.converged(2 * Duration::from_micros(REACH_HEAD_US)).await {
+        report.notes.push("not all clients have reached the heads of their rooms".to_owned());
+    }
+    report.seconds = Some(start.elapsed().as_secs_f64());
+    crowd.leave().await;
+
+    report.kills = Some(options.kills);
+    report.acked = Some(run.tally.acked_all.get());
+    report.deliveries = Some(run.tally.deliveries_all.get());
+    stage.close(run, report).await
+}
+
+async fn kill_again_and_again(
+    server: &mut Spawned,
+    run: &Run,
+    doubts: &Doubts,
+    options: &Torture,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let progress = Progress::begin("killing the server", options.kills);
+    for kill in 1..=options.kills {
+        let is_early = kill > 1 && random.random_ratio(1, EARLY_KILLS);
+        if !is_early {
+            server.wait_until_ready().await.with_context(|| format!("after {} kills", kill - 1))?;
+        }
+        let life_ms_max = if is_early { EARLY_LIFE_MS_MAX } else { options.life_ms_max };
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..=life_ms_max * 1_000))).await;
+
+        let killed_us = run.clock.now_us();
+        server.kill().await?;
+        tokio::time::sleep(LAST_ANSWERS).await;
+        doubts.killed(killed_us, run.clock.now_us());
+        run.history.borrow_mut().note(format!("kill {kill} at {killed_us} µs"));
+        server.launch()?;
+        progress.advance(1);
+        progress.say(format!("{} acked, {} were in doubt", run.tally.acked_all.get(), run.tally.unknown.get()));
+    }
+    server.wait_until_ready().await.with_context(|| format!("after {} kills", options.kills))
+}
