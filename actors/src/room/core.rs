@@ -132,15 +132,15 @@ impl<T> RoomCore<T> {
         let tag = Tag::of(kind, target, submit.body.as_ref());
         let key = SenderKey { user: submit.sender, device: submit.device };
         let last = match self.tentative.know(&key, submit.n, submit.since) {
-            Known::Written(record) => {
-                let (seq, same) = (record.seq, record.matches(tag));
-                let answer = if same { Ok(Ack { seq, duplicate: true }) } else { Err(Refusal::Conflict) };
-                return self.answer_after(seq, submit.reply, answer, effects);
-            }
-            Known::Skipped => return self.refuse(submit.reply, Refusal::Skipped, effects),
-            Known::TooOld => return self.refuse(submit.reply, Refusal::TooOld, effects),
-            Known::UnknownDevice => return self.refuse(submit.reply, Refusal::UnknownDevice, effects),
             Known::New(last) => last,
+            known => {
+                // What is committed decides where it can: it waits for nothing and is not taken back.
+                let (rests_on, answer) = match self.committed.know(&key, submit.n, submit.since) {
+                    Known::New(_) | Known::UnknownDevice => answer_known(&known, tag, self.tentative.head),
+                    settled => answer_known(&settled, tag, self.committed.head),
+                };
+                return self.answer_after(rests_on, submit.reply, answer, effects);
+            }
         };
         let role = self.tentative.role(&key.user);
         if !submit.rights.write || !self.tentative.admits(&key.user) {
@@ -165,14 +165,16 @@ impl<T> RoomCore<T> {
     }
 
     fn change(&mut self, now_ms: i64, change: Change<T>, effects: &mut Vec<Effect<T>>) {
-        let (kind, body, holds) = match &change.what {
+        let is_new = self.tentative.head == Seq::ZERO;
+        let (kind, body, holds) = match change.what {
             ChangeKind::Member(member) => {
-                (Kind::Member, Body::from_value(member), self.tentative.role(&member.user) == member.role)
+                (Kind::Member, Body::from_value(&member), self.tentative.role(&member.user) == member.role)
             }
-            ChangeKind::Room(room) => {
+            ChangeKind::Room(mut room) => {
+                room.creator = is_new.then(|| change.sender.clone());
                 let members_only = room.members_only.is_none_or(|wanted| wanted == self.tentative.members_only);
                 let floor = room.floor.is_none_or(|wanted| wanted <= self.tentative.floor);
-                (Kind::Room, Body::from_value(room), members_only && floor)
+                (Kind::Room, Body::from_value(&room), !is_new && members_only && floor)
             }
         };
         if holds {
@@ -180,7 +182,9 @@ impl<T> RoomCore<T> {
             return self.answer_after(self.tentative.head, change.reply, Ok(ack), effects);
         }
         let body = body.expect("a change is small and of plain fields");
-        self.create_if_new(now_ms, &change.sender, &change.salt);
+        if kind != Kind::Room {
+            self.create_if_new(now_ms, &change.sender, &change.salt);
+        }
         let draft = Draft { kind, sender: change.sender, n: 0, target: None, body: Some(body), salt: change.salt };
         let tag = Tag::of(kind, None, draft.body.as_ref());
         self.number(now_ms, draft, None, Some(tag), Some(change.reply));
@@ -230,10 +234,12 @@ impl<T> RoomCore<T> {
             return;
         }
         let bucket = bucket_of(first.entry.seq);
+        // A room is created together with its first write, be that one as large as it may.
+        let alone = if first.entry.seq == Seq::FIRST { 2 } else { 1 };
         let mut bytes = 0;
         let fits = |numbered: &Numbered<T>, at: usize, bytes: &mut usize| {
             *bytes += numbered.entry.weight_bytes();
-            at == 0 || *bytes <= BATCH_BYTES_MAX && bucket_of(numbered.entry.seq) == bucket
+            at < alone || *bytes <= BATCH_BYTES_MAX && bucket_of(numbered.entry.seq) == bucket
         };
         let count = self
             .queue
@@ -303,9 +309,14 @@ impl<T> RoomCore<T> {
     /// Nobody knows what became of the append: its numbers must not be used again, so this ownership ends.
     fn lose(&mut self, effects: &mut Vec<Effect<T>>) {
         let batch = self.in_flight.take().expect("an outcome is reported while an append is in flight");
-        for reply in batch.rest.into_iter().filter_map(|(_, reply)| reply) {
-            effects.push(Effect::Reply(reply, Err(Refusal::OutcomeUnknown)));
+        let last = batch.entries.last().expect("a batch has at least one entry").seq;
+        let mut lost: Vec<T> = batch.rest.into_iter().filter_map(|(_, reply)| reply).collect();
+        // Who asked for one of these writes again shares its fate.
+        let is_lost = |answer: &Answer| answer.as_ref().is_ok_and(|ack| ack.seq <= last);
+        for answers in self.held.values_mut() {
+            lost.extend(answers.extract_if(.., |(_, answer)| is_lost(answer)).map(|(reply, _)| reply));
         }
+        effects.extend(lost.into_iter().map(|reply| Effect::Reply(reply, Err(Refusal::OutcomeUnknown))));
         self.answer_waiting(&Refusal::Unavailable("the room is being recovered".to_owned()), effects);
         self.stop(StopReason::OutcomeUnknown, effects);
     }
@@ -355,6 +366,22 @@ impl<T> RoomCore<T> {
     fn stop(&mut self, reason: StopReason, effects: &mut Vec<Effect<T>>) {
         self.phase = Phase::Stopped;
         effects.push(Effect::Stop(reason));
+    }
+}
+
+/// Answers a write whose n is no new one, by a state with this head, and says on which number the answer rests. That a write's
+/// content is gone may be the doing of any entry after it.
+fn answer_known(known: &Known<'_>, tag: Tag, head: Seq) -> (Seq, Answer) {
+    match known {
+        Known::Written(record) if record.matches(tag) => {
+            let rests_on = if record.tag.is_some() { record.seq } else { head };
+            (rests_on, Ok(Ack { seq: record.seq, duplicate: true }))
+        }
+        Known::Written(record) => (record.seq, Err(Refusal::Conflict)),
+        Known::Skipped => (head, Err(Refusal::Skipped)),
+        Known::TooOld => (head, Err(Refusal::TooOld)),
+        Known::UnknownDevice => (head, Err(Refusal::UnknownDevice)),
+        Known::New(_) => unreachable!("a new n is checked further"),
     }
 }
 

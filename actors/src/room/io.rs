@@ -63,7 +63,9 @@ pub struct Rights {
     pub moderate: bool,
 }
 
-/// What a write is about. Kind and sender of an entry never change, so they may be read before the write takes its turn.
+/// What a write is about. Kind and sender of an entry never change, so they may be read before the write takes its turn; of a
+/// redaction that comes in between the room knows by itself, for so many entries as
+/// [`REDACTIONS_REMEMBERED_ENTRIES`](super::REDACTIONS_REMEMBERED_ENTRIES) says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// The entry is there.
@@ -112,7 +114,7 @@ pub struct Change<T> {
 pub enum ChangeKind {
     /// Somebody's role.
     Member(MemberChange),
-    /// The room's settings.
+    /// The room's settings; in a room that nobody wrote to, its creation by the sender. The core says who the creator is.
     Room(RoomChange),
 }
 

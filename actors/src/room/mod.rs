@@ -15,9 +15,11 @@ mod senders;
 pub mod snapshot;
 mod state;
 mod tag;
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{BUCKET_ENTRIES, RoomCore};
 pub use io::{Answer, Change, ChangeKind, Effect, Input, Rights, StopReason, Submit, Target};
 pub use refusal::Refusal;
 pub use senders::{SENDERS_MAX, SenderKey};
-pub use state::{MemberChange, Role, RoomChange, RoomState};
+pub use state::{MemberChange, REDACTIONS_REMEMBERED_ENTRIES, Role, RoomChange, RoomState};

@@ -30,15 +30,10 @@ pub struct Record {
     kind: Kind,
     target: Option<Seq>,
     /// Names its content; none where that was taken away, and then any content is taken for it.
-    tag: Option<Tag>,
+    pub tag: Option<Tag>,
 }
 
 impl Record {
-    /// Returns the target, if this is a redaction.
-    fn redacts(&self) -> Option<Seq> {
-        self.target.filter(|_| self.kind == Kind::Redact)
-    }
-
     /// Tells whether a write of this content is this one again.
     pub fn matches(&self, tag: Tag) -> bool {
         self.tag.is_none_or(|own| own == tag)
@@ -87,17 +82,16 @@ impl Sender {
         }
     }
 
-    /// Keeps a write, and returns the one that is dropped for it.
-    fn push(&mut self, record: Record) -> Option<Record> {
+    /// Keeps a write, and drops the oldest one if there are too many.
+    fn push(&mut self, record: Record) {
         self.last_n = record.n;
         self.last_seq = record.seq;
         self.records.push_back(record);
-        if self.records.len() <= UNANSWERED_WRITES_MAX {
-            return None;
+        if self.records.len() > UNANSWERED_WRITES_MAX
+            && let Some(dropped) = self.records.pop_front()
+        {
+            self.forgotten_n = dropped.n;
         }
-        let dropped = self.records.pop_front()?;
-        self.forgotten_n = dropped.n;
-        Some(dropped)
     }
 }
 
@@ -109,16 +103,15 @@ pub struct SenderTable {
     by_last_seq: BTreeMap<Seq, SenderKey>,
     /// The highest last number of any device that was dropped: who saw a later head before it first wrote was never in the table.
     forgotten: Seq,
-    /// Targets of the redactions among the kept writes, and how many of those each has. Made from the writes.
-    redactions: BTreeMap<Seq, u32>,
 }
 
 impl SenderTable {
-    /// Says what is known of a device's n. `since` is a head of the room that the device saw before it first wrote there: it shows
-    /// that an unknown device never wrote, if it is not below what was dropped.
+    /// Says what is known of a device's n, which counts from 1. `since` is a head of the room that the device saw before it
+    /// first wrote there: it shows that an unknown device never wrote, if it is not below what was dropped.
     pub fn know(&self, key: &SenderKey, n: u64, since: Seq) -> Known<'_> {
         match self.senders.get(key) {
             Some(sender) => sender.know(n),
+            None if n == 0 => Known::TooOld,
             None if since >= self.forgotten => Known::New(0),
             None => Known::UnknownDevice,
         }
@@ -132,59 +125,33 @@ impl SenderTable {
     /// Takes in an entry that the device wrote.
     pub fn apply(&mut self, key: SenderKey, entry: &Entry, tag: Option<Tag>) {
         let record = Record { n: entry.n, seq: entry.seq, kind: entry.kind, target: entry.target, tag };
-        self.count_redaction(&record);
         if let Some(sender) = self.senders.get_mut(&key) {
             self.by_last_seq.remove(&sender.last_seq);
-            let dropped = sender.push(record);
+            sender.push(record);
             self.by_last_seq.insert(entry.seq, key);
-            dropped.iter().for_each(|record| self.uncount_redaction(record));
             return;
         }
         let sender = Sender { last_n: entry.n, last_seq: entry.seq, forgotten_n: 0, records: VecDeque::from([record]) };
         self.by_last_seq.insert(entry.seq, key.clone());
         self.senders.insert(key, sender);
-        if self.senders.len() > SENDERS_MAX {
-            self.drop_oldest();
+        if self.senders.len() > SENDERS_MAX
+            && let Some((seq, key)) = self.by_last_seq.pop_first()
+        {
+            self.forgotten = seq;
+            self.senders.remove(&key);
         }
     }
 
-    fn drop_oldest(&mut self) {
-        let Some((seq, key)) = self.by_last_seq.pop_first() else { return };
-        self.forgotten = seq;
-        for record in self.senders.remove(&key).into_iter().flat_map(|sender| sender.records) {
-            self.uncount_redaction(&record);
-        }
-    }
-
-    fn count_redaction(&mut self, record: &Record) {
-        if let Some(target) = record.redacts() {
-            *self.redactions.entry(target).or_default() += 1;
-        }
-    }
-
-    fn uncount_redaction(&mut self, record: &Record) {
-        let Some(target) = record.redacts() else { return };
-        let count = self.redactions.get_mut(&target).expect("every kept redaction is counted");
-        *count -= 1;
-        if *count == 0 {
-            self.redactions.remove(&target);
-        }
-    }
-
-    /// Forgets what a redacted entry and its edits said, so that the tags do not give it away.
+    /// Forgets what a redacted entry and its edits said, so that the tags do not give it away. Looks at what was written since
+    /// the target alone.
     pub fn clear_tags_of(&mut self, target: Seq) {
-        for sender in self.senders.values_mut() {
-            for record in &mut sender.records {
+        for sender in self.senders.values_mut().filter(|sender| sender.last_seq >= target) {
+            for record in sender.records.iter_mut().rev().take_while(|record| record.seq >= target) {
                 if record.seq == target || record.kind == Kind::Edit && record.target == Some(target) {
                     record.tag = None;
                 }
             }
         }
-    }
-
-    /// Tells whether a redaction of the target is among the kept writes.
-    pub fn remembers_redaction_of(&self, target: Seq) -> bool {
-        self.redactions.contains_key(&target)
     }
 
     /// Returns how many writes the table keeps.
@@ -202,10 +169,7 @@ impl SenderTable {
     pub fn from_snapshot(snapshot: SenderTableSnapshot) -> Self {
         let senders: BTreeMap<_, _> = snapshot.senders.into_iter().collect();
         let by_last_seq = senders.iter().map(|(key, sender)| (sender.last_seq, key.clone())).collect();
-        let mut table = Self { senders, by_last_seq, forgotten: snapshot.forgotten, redactions: BTreeMap::new() };
-        let records: Vec<Record> = table.senders.values().flat_map(|sender| &sender.records).cloned().collect();
-        records.iter().for_each(|record| table.count_redaction(record));
-        table
+        Self { senders, by_last_seq, forgotten: snapshot.forgotten }
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //! Numbers are big-endian; the bodies together are the state in positional MessagePack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rollcall_protocol::{Hash, Seq, UserId};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,7 @@ struct StateV1 {
     members: BTreeMap<UserId, Role>,
     devices: SenderTableSnapshot,
     keys: SenderTableSnapshot,
+    redactions: VecDeque<(Seq, Seq)>,
 }
 
 /// Writes a state as a snapshot.
@@ -67,6 +68,7 @@ pub fn encode(state: &RoomState) -> StoredSnapshot {
         members: state.members.clone(),
         devices: state.devices.to_snapshot(),
         keys: state.keys.to_snapshot(),
+        redactions: state.redactions.clone(),
     })
     .expect("a state can always be written");
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
@@ -122,6 +124,7 @@ pub fn decode(snapshot: &StoredSnapshot) -> Result<RoomState, SnapshotError> {
         members: state.members,
         devices: SenderTable::from_snapshot(state.devices),
         keys: SenderTable::from_snapshot(state.keys),
+        redactions: state.redactions,
     })
 }
 
@@ -139,8 +142,10 @@ fn decode_part(index: usize, part: &[u8], after_last: bool) -> Result<(Option<Wh
         return Err(SnapshotError::Damaged("a part is missing"));
     }
     let (&is_last, rest) = rest.split_first().ok_or(CUT)?;
-    if is_last == 0 {
-        return Ok((None, rest));
+    match is_last {
+        0 => return Ok((None, rest)),
+        1 => {}
+        _ => return Err(SnapshotError::Damaged("a part's header cannot be read")),
     }
     let (length, rest) = rest.split_first_chunk::<8>().ok_or(CUT)?;
     let (hash, body) = rest.split_first_chunk::<32>().ok_or(CUT)?;

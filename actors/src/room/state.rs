@@ -1,12 +1,16 @@
 //! A room's state: a function of its log, and of nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rollcall_protocol::{Entry, Hash, Kind, RoomId, Seq, UserId, hash};
 use serde::{Deserialize, Serialize};
 
 use super::senders::{Known, SenderKey, SenderTable};
 use super::tag::Tag;
+
+/// A room remembers the redactions among this many of its last entries. A look at the target of a write must not be older than
+/// that when the write takes its turn, entries that wait for their commit included.
+pub const REDACTIONS_REMEMBERED_ENTRIES: u64 = 16_384;
 
 /// What a user is to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +69,8 @@ pub struct RoomState {
     pub(super) devices: SenderTable,
     /// One-shot devices made from idempotency keys, which would push real devices out of their table.
     pub(super) keys: SenderTable,
+    /// Numbers of the redactions among the last entries, each with its target.
+    pub(super) redactions: VecDeque<(Seq, Seq)>,
 }
 
 impl RoomState {
@@ -81,6 +87,7 @@ impl RoomState {
             members: BTreeMap::new(),
             devices: SenderTable::default(),
             keys: SenderTable::default(),
+            redactions: VecDeque::new(),
         }
     }
 
@@ -98,6 +105,7 @@ impl RoomState {
         self.head = entry.seq;
         self.last_at_ms = entry.created_at_ms;
         self.hash = entry.hash;
+        self.forget_old_redactions();
         if let Some(device) = &entry.device {
             let key = SenderKey { user: entry.sender.clone(), device: device.clone() };
             let tag = tag.filter(|_| !self.is_edit_of_redacted(entry));
@@ -105,7 +113,7 @@ impl RoomState {
         }
         match entry.kind {
             Kind::Message | Kind::Edit | Kind::React => {}
-            Kind::Redact => self.clear_tags(entry.target),
+            Kind::Redact => self.apply_redact(entry),
             Kind::Member => self.apply_member(entry),
             Kind::Room => self.apply_room(entry),
         }
@@ -114,14 +122,19 @@ impl RoomState {
     /// An edit that overtook the redaction of its target, between the look at the target and the edit's turn, loses its body in
     /// the log; so it has no tag, as it would have none when it is replayed.
     fn is_edit_of_redacted(&self, entry: &Entry) -> bool {
-        let redacted = |target| self.devices.remembers_redaction_of(target) || self.keys.remembers_redaction_of(target);
-        entry.kind == Kind::Edit && entry.target.is_some_and(redacted)
+        entry.kind == Kind::Edit && self.redactions.iter().any(|(_, target)| Some(*target) == entry.target)
     }
 
-    fn clear_tags(&mut self, target: Option<Seq>) {
-        if let Some(target) = target {
-            self.devices.clear_tags_of(target);
-            self.keys.clear_tags_of(target);
+    fn apply_redact(&mut self, entry: &Entry) {
+        let Some(target) = entry.target else { return };
+        self.devices.clear_tags_of(target);
+        self.keys.clear_tags_of(target);
+        self.redactions.push_back((entry.seq, target));
+    }
+
+    fn forget_old_redactions(&mut self) {
+        while self.redactions.front().is_some_and(|(seq, _)| self.head.since(*seq) > REDACTIONS_REMEMBERED_ENTRIES) {
+            self.redactions.pop_front();
         }
     }
 
@@ -140,7 +153,9 @@ impl RoomState {
         if let Some(members_only) = change.members_only {
             self.members_only = members_only;
         }
-        if let (Some(floor), Some(hash)) = (change.floor, change.floor_hash) {
+        if let (Some(floor), Some(hash)) = (change.floor, change.floor_hash)
+            && floor > self.floor
+        {
             self.floor = floor;
             self.floor_hash = hash;
         }

@@ -1,0 +1,163 @@
+//! What becomes of writes when an append fails, stays unknown, or the room is given up.
+
+use rollcall_protocol::Seq;
+
+use super::test_room::{TestRoom, ack, ann, appended, bob, device, duplicate, replies, send, stopped, unavailable};
+use crate::ports::NotCommitted;
+use crate::room::{ChangeKind, Effect, Input, MemberChange, Refusal, Role, StopReason, Submit, snapshot};
+
+/// A room with one committed write; then Ann's n = 2 in flight as number 3, Bob's n = 1 queued as 4, and held for them a
+/// duplicate of each (20, 10) and a refusal (99).
+fn busy_room() -> TestRoom {
+    let mut room = TestRoom::with_writes(1);
+    assert_eq!(appended(&room.submit(send(&ann(), 2, "in flight"))), [[3]]);
+    assert_eq!(room.submit(send(&bob(), 1, "queued")), []);
+    assert_eq!(room.submit(Submit { reply: 20, ..send(&ann(), 2, "in flight") }), []);
+    assert_eq!(room.submit(Submit { reply: 10, ..send(&bob(), 1, "queued") }), []);
+    assert_eq!(room.submit(Submit { reply: 99, ..send(&ann(), 4, "out of order") }), []);
+    room
+}
+
+#[test]
+fn all_of_it_is_answered_when_the_log_commits() {
+    let mut room = busy_room();
+    assert_eq!(replies(&room.commit()), [(2, ack(3)), (20, duplicate(3))]);
+    let held = Err(Refusal::OutOfOrder { last: 2 });
+    assert_eq!(replies(&room.commit()), [(1, ack(4)), (10, duplicate(4)), (99, held)]);
+}
+
+#[test]
+fn a_refused_append_is_tried_again_by_its_senders_under_the_same_numbers() {
+    let mut room = busy_room();
+    let full = unavailable("the disk is full");
+    let effects = room.reject_full();
+    let all = [2, 1, 20, 10, 99].map(|reply| Effect::Reply(reply, full.clone()));
+    assert_eq!(effects, all, "the batch, the queue, and what was held");
+    assert_eq!(room.core.pending(), 0);
+    assert_eq!(room.core.committed().head, Seq::new(2));
+
+    assert_eq!(room.write(send(&device("eve", "tab"), 1, "another was faster")), Seq::new(3));
+    assert_eq!(room.write(send(&bob(), 1, "queued")), Seq::new(4));
+    assert_eq!(room.write(send(&ann(), 2, "in flight")), Seq::new(5));
+    assert_eq!(room.log.replay(), *room.core.committed());
+}
+
+#[test]
+fn a_refused_append_frees_the_writes_that_may_be_unanswered() {
+    let mut room = TestRoom::new();
+    for round in 0..3 {
+        for n in 1..=64 {
+            assert_eq!(replies(&room.submit(send(&ann(), n, "again"))), [], "round {round}");
+        }
+        assert_eq!(replies(&room.reject_full()).len(), 64);
+    }
+}
+
+#[test]
+fn a_room_whose_first_append_is_refused_is_still_nobodys() {
+    let mut room = TestRoom::new();
+    room.submit(send(&ann(), 1, "hello"));
+    room.reject_full();
+    assert_eq!(appended(&room.submit(send(&bob(), 1, "hello"))), [[1, 2]]);
+    room.commit();
+    assert_eq!(room.log.entries[0].sender, bob().user, "who comes next creates it");
+}
+
+#[test]
+fn a_fenced_room_answers_everybody_and_stops() {
+    let mut room = busy_room();
+    let effects = room.reject(NotCommitted::Fenced);
+    let fenced = unavailable("another node owns the room now");
+    let mut all: Vec<_> = [2, 1, 20, 10, 99].map(|reply| Effect::Reply(reply, fenced.clone())).into();
+    all.push(Effect::Stop(StopReason::Fenced));
+    assert_eq!(effects, all);
+    let moving = unavailable("the room is moving");
+    assert_eq!(room.submit(send(&ann(), 2, "in flight")), [Effect::Reply(2, moving)]);
+}
+
+/// Who waits for the append itself, be it by a copy, cannot be told that nothing was stored.
+#[test]
+fn an_unknown_outcome_is_told_as_such_and_stops_the_room() {
+    let mut room = busy_room();
+    let effects = room.lose();
+    let rest = unavailable("the room is being recovered");
+    assert_eq!(
+        effects,
+        [
+            Effect::Reply(2, Err(Refusal::OutcomeUnknown)),
+            Effect::Reply(20, Err(Refusal::OutcomeUnknown)),
+            Effect::Reply(1, rest.clone()),
+            Effect::Reply(10, rest.clone()),
+            Effect::Reply(99, rest),
+            Effect::Stop(StopReason::OutcomeUnknown),
+        ]
+    );
+    let moving = unavailable("the room is moving");
+    assert_eq!(room.submit(send(&bob(), 1, "queued")), [Effect::Reply(1, moving.clone())]);
+    let ban = ChangeKind::Member(MemberChange { user: bob().user, role: Some(Role::Banned) });
+    assert_eq!(room.change(5, ban), [Effect::Reply(5, moving)]);
+    assert_eq!(room.handle(Input::Drain), [], "it has stopped already");
+}
+
+#[test]
+fn the_next_activation_finds_out_what_became_of_it() {
+    for stored in [true, false] {
+        let mut room = busy_room();
+        if stored {
+            room.store();
+        }
+        room.lose();
+        room.activate();
+        let again = room.submit(send(&ann(), 2, "in flight"));
+        if stored {
+            assert_eq!(replies(&again), [(2, duplicate(3))]);
+        } else {
+            assert_eq!(replies(&room.commit()), [(2, ack(3))]);
+        }
+        assert_eq!(room.write(send(&bob(), 1, "queued")), Seq::new(4));
+    }
+}
+
+#[test]
+fn a_drained_room_finishes_what_it_took_snapshots_and_stops() {
+    let mut room = busy_room();
+    assert_eq!(room.handle(Input::Drain), []);
+    let moving = unavailable("the room is moving");
+    assert_eq!(room.submit(send(&ann(), 3, "late")), [Effect::Reply(3, moving)]);
+    assert_eq!(stopped(&room.commit()), None, "the queue is not empty yet");
+    let effects = room.commit();
+    let state = snapshot::encode(&room.log.replay());
+    assert_eq!(effects.last_chunk(), Some(&[Effect::Snapshot(state), Effect::Stop(StopReason::Drained)]));
+    assert_eq!(replies(&effects).len(), 3);
+}
+
+#[test]
+fn a_drained_room_whose_append_is_refused_or_lost_stops_too() {
+    let mut room = busy_room();
+    room.handle(Input::Drain);
+    let effects = room.reject_full();
+    assert_eq!(replies(&effects).len(), 5);
+    let state = snapshot::encode(&room.log.replay());
+    assert_eq!(effects.last_chunk(), Some(&[Effect::Snapshot(state), Effect::Stop(StopReason::Drained)]));
+
+    for (fails, reason) in [(true, StopReason::Fenced), (false, StopReason::OutcomeUnknown)] {
+        let mut room = busy_room();
+        room.handle(Input::Drain);
+        let effects = if fails { room.reject(NotCommitted::Fenced) } else { room.lose() };
+        assert_eq!(replies(&effects).len(), 5);
+        assert_eq!(effects.last(), Some(&Effect::Stop(reason)));
+    }
+}
+
+#[test]
+fn an_idle_room_is_drained_at_once_with_a_snapshot_of_what_is_new() {
+    let mut room = TestRoom::with_writes(3);
+    let state = snapshot::encode(room.core.committed());
+    let drained = [Effect::Snapshot(state), Effect::Stop(StopReason::Drained)];
+    assert_eq!(room.handle(Input::Drain), drained);
+    assert_eq!(room.handle(Input::Drain), [], "once");
+
+    room.activate();
+    assert_eq!(room.handle(Input::Drain), [Effect::Stop(StopReason::Drained)], "nothing is new");
+    assert_eq!(TestRoom::new().handle(Input::Drain), [Effect::Stop(StopReason::Drained)]);
+}
