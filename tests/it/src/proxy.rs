@@ -5,8 +5,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,7 +53,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    server: SocketAddr,
+    server: Mutex<SocketAddr>,
     open: AtomicUsize,
     accepted: AtomicU64,
     /// Bytes that may still pass, in both directions of all connections together, before they are cut.
@@ -70,7 +70,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (faults, seen) = watch::channel(Faults::default());
         let shared = Arc::new(Shared {
-            server,
+            server: Mutex::new(server),
             open: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             budget: AtomicU64::new(u64::MAX),
@@ -83,6 +83,11 @@ impl Proxy {
     /// Returns where the proxy listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Passes new connections on to another server, such as the next life of the same one.
+    pub fn redirect(&self, server: SocketAddr) {
+        *self.shared.server.lock().unwrap() = server;
     }
 
     /// Closes all open connections, without a word. What is under way is lost.
@@ -172,7 +177,8 @@ async fn pass(
 ) {
     let _open = Open(&shared);
     let cuts = faults.borrow().cuts;
-    let Ok(server) = TcpStream::connect(shared.server).await else { return };
+    let server = *shared.server.lock().unwrap();
+    let Ok(server) = TcpStream::connect(server).await else { return };
     for stream in [&client, &server] {
         if stream.set_nodelay(true).is_err() {
             return;

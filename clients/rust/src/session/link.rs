@@ -24,6 +24,8 @@ use crate::storage::Change;
 pub const OPEN_TIMEOUT_MS: u64 = 10_000;
 /// A connection that lasted less is a failure, whatever its close code says, in milliseconds.
 pub const STABLE_AFTER_MS: u64 = 1_000;
+/// As how many failures in a row those count at most that came after hello was answered.
+const SHAKY_FAILURES_MAX: u32 = 2;
 
 /// Where the connection is.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,15 +182,18 @@ impl Session {
     /// Learns that the connection is gone, and does what the close code says.
     pub(super) fn connection_lost(&mut self, turn: &mut Turn<'_>, code: Option<u16>) {
         let (lasted_ms, return_ms) = match &self.link {
-            Link::Up(up) => (turn.now_ms().saturating_sub(up.since_ms), up.return_ms),
-            Link::Opening { .. } | Link::Greeting { .. } => (0, None),
+            Link::Up(up) => (Some(turn.now_ms().saturating_sub(up.since_ms)), up.return_ms),
+            Link::Opening { .. } | Link::Greeting { .. } => (None, None),
             Link::Idle | Link::Token | Link::Pause { .. } | Link::Stopped(_) => return,
         };
         self.link = Link::Idle;
         self.forget_connection();
-        let is_stable = lasted_ms >= STABLE_AFTER_MS;
-        if is_stable {
-            self.failures = 0;
+        let is_stable = lasted_ms.is_some_and(|lasted_ms| lasted_ms >= STABLE_AFTER_MS);
+        match lasted_ms {
+            Some(_) if is_stable => self.failures = 0,
+            // The server is there: no reason to stay away for long.
+            Some(_) => self.failures = self.failures.min(SHAKY_FAILURES_MAX),
+            None => {}
         }
         match (verdict(code), code) {
             (Verdict::Stop, Some(code)) => self.stop_by_verdict(turn, code),

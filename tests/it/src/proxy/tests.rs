@@ -146,3 +146,19 @@ async fn a_budget_of_bytes_cuts_in_the_middle() {
     says(&mut stream, b"whole again").await;
     hears(&mut stream, b"whole again").await;
 }
+
+#[tokio::test]
+async fn new_connections_go_to_another_server_and_open_ones_stay() {
+    let proxy = proxy().await;
+    let mut stream = connect(&proxy).await;
+    says(&mut stream, b"a").await;
+    hears(&mut stream, b"a").await;
+    let other = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    proxy.redirect(other.local_addr().unwrap());
+    let mut redirected = connect(&proxy).await;
+    let (mut accepted, _) = other.accept().await.unwrap();
+    says(&mut redirected, b"b").await;
+    hears(&mut accepted, b"b").await;
+    says(&mut stream, b"c").await;
+    hears(&mut stream, b"c").await;
+}

@@ -56,6 +56,17 @@ fn at_once_is_not_at_once_where_the_connection_never_held() {
 }
 
 #[test]
+fn a_server_that_answers_hello_and_drops_the_connection_is_not_stayed_away_from_for_long() {
+    let mut client = connected();
+    for (hello_id, ceiling_ms) in [(2, 500), (3, 1_000), (4, 2_000), (5, 2_000), (6, 2_000)] {
+        client.random = ceiling_ms;
+        assert_eq!(client.told(Input::Closed { code: None }), [reconnecting(ceiling_ms, None)]);
+        client.passes(ceiling_ms);
+        client.welcomed(hello_id);
+    }
+}
+
+#[test]
 fn each_connection_has_a_higher_attempt_and_a_stable_one_resets_the_backoff() {
     let mut client = connected();
     client.random = 20_000;
