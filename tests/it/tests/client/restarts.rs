@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use rollcall_client::storage::{FileStorage, MemoryStorage};
-use rollcall_client::{Client, DeviceId, JoinFrom, NewWrite, RoomEvent, State, WriteError};
+use rollcall_client::{Client, DeviceId, JoinFrom, NewWrite, RoomEvent, RoomId, State, WriteError};
 use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::server::{TestServer, wait_until};
 
@@ -34,7 +34,7 @@ async fn writes_whose_answers_were_lost_are_asked_for_by_the_next_life() {
 
     proxy.black_hole(false);
     let client = client_of(proxy.address(), "alice").storage(open()).connect().await.unwrap();
-    assert_eq!(client.unanswered_rooms().iter().map(|room| room.as_str()).collect::<Vec<_>>(), ["general"]);
+    assert_eq!(client.unanswered_rooms().iter().map(RoomId::as_str).collect::<Vec<_>>(), ["general"]);
     let mut room = client.join("general", JoinFrom::Head).await.unwrap();
     let mut recovered = Vec::new();
     while recovered.len() < 20 {
