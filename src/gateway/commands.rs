@@ -14,7 +14,7 @@ use super::connection::{Connection, End};
 use super::history::check;
 use super::joined_rooms::Link;
 
-/// Commands over the rate that are answered before the connection is closed.
+/// Frames over the rate, less those within it, that are answered before the connection is closed.
 const OVER_RATE_MAX: u32 = 1_000;
 
 /// Answers `refresh`.
@@ -26,21 +26,20 @@ struct Refreshed {
 impl Connection {
     /// Takes a frame of the client.
     pub async fn command(&mut self, frame: &[u8]) -> Result<(), End> {
-        let command = match self.socket.format().decode_command(frame) {
+        let command = self.socket.format().decode_command(frame);
+        if let Err(wait_ms) = self.take_token() {
+            let id = command.as_ref().map_or_else(|error| error.id, |command| command.id);
+            return self.over_rate(id, wait_ms).await;
+        }
+        self.over_rate = self.over_rate.saturating_sub(1);
+        let command = match command {
             Ok(command) => command,
             Err(error) => {
                 self.refuse(error.id, &ErrorFrame::new(ErrorCode::BadRequest, error.to_string())).await?;
                 return Ok(self.socket.flush().await?);
             }
         };
-        if matches!(command.op, Op::Pong(_)) {
-            return Ok(());
-        }
         let id = command.id.unwrap_or_default();
-        if let Err(wait_ms) = self.take_token() {
-            return self.over_rate(id, wait_ms).await;
-        }
-        self.over_rate = 0;
         match command.op {
             Op::Write(op, write) => {
                 // Answered through the inbox, unless something is wrong with it at once.
@@ -63,7 +62,7 @@ impl Connection {
                 let message = format!("the operation {name:?} is not known");
                 self.refuse_with(id, ErrorCode::UnknownOp, &message).await?;
             }
-            Op::Pong(_) => {}
+            Op::Pong(_) => return Ok(()),
         }
         Ok(self.socket.flush().await?)
     }
@@ -74,13 +73,14 @@ impl Connection {
         self.user_commands.take(now)
     }
 
-    async fn over_rate(&mut self, id: u64, wait_ms: u64) -> Result<(), End> {
+    /// Refuses a frame that came too soon. A connection that keeps on sending at more than about twice its rate is closed.
+    async fn over_rate(&mut self, id: Option<u64>, wait_ms: u64) -> Result<(), End> {
         self.over_rate += 1;
         if self.over_rate > OVER_RATE_MAX {
             return Err(End::Close(CloseCode::RateLimited));
         }
         let error = ErrorFrame::new(ErrorCode::RateLimited, "too many commands").retry_after_ms(wait_ms);
-        self.refuse(Some(id), &error).await?;
+        self.refuse(id, &error).await?;
         Ok(self.socket.flush().await?)
     }
 

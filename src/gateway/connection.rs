@@ -48,7 +48,7 @@ pub(super) struct Connection {
     pub rejoins: u64,
     pub commands: Bucket,
     pub user_commands: UserRate,
-    /// Commands in a row that were over the rate.
+    /// Frames that were over the rate, less those that came within it since.
     pub over_rate: u32,
     heard_at: Instant,
     pinged_at: Option<Instant>,

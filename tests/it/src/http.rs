@@ -41,7 +41,7 @@ pub async fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")).await
 }
 
-/// Sends a request as it stands, and reads until the server closes or the headers of an upgrade are there.
+/// Sends a request as it stands, and reads the whole answer; of an upgrade the headers.
 pub async fn request(address: SocketAddr, request: &str) -> Answer {
     let stream = TcpStream::connect(address).await.unwrap();
     exchange(stream, request).await.unwrap_or_else(|read| panic!("{address} gave no answer but {read:?}"))
@@ -57,7 +57,7 @@ pub async fn exchange(mut stream: TcpStream, request: &str) -> Result<Answer, St
         // A server that refuses connections does not read what they ask.
         let _ = stream.write_all(request.as_bytes()).await;
         let mut piece = [0; 4096];
-        while !is_upgrade(&read) {
+        while !is_complete(&read) {
             match stream.read(&mut piece).await {
                 Ok(0) | Err(_) => break,
                 Ok(count) => read.extend_from_slice(&piece[..count]),
@@ -68,8 +68,11 @@ pub async fn exchange(mut stream: TcpStream, request: &str) -> Result<Answer, St
     Answer::parse(&read).filter(|_| in_time).ok_or_else(|| String::from_utf8_lossy(&read).into_owned())
 }
 
-fn is_upgrade(read: &[u8]) -> bool {
-    read.starts_with(b"HTTP/1.1 101") && read.windows(4).any(|four| four == b"\r\n\r\n")
+/// Tells whether there is nothing more to come: the headers of an upgrade are there, or a body of the length that they name.
+fn is_complete(read: &[u8]) -> bool {
+    let Some(answer) = Answer::parse(read) else { return false };
+    let length = answer.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    answer.status == 101 || length.is_some_and(|length| answer.body.len() >= length)
 }
 
 /// Writes a handshake: the usual headers, but for those that are given, of which an empty one is left out.
