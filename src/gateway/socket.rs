@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use rollcall_protocol::limits::{FRAME_BYTES_BEFORE_HELLO_MAX, FRAME_BYTES_MAX};
 use rollcall_protocol::{CloseCode, Format};
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
@@ -153,9 +153,17 @@ impl Socket {
         let frame = CloseFrame { code: WireCloseCode::from(code.number()), reason: code.reason().into() };
         let closing = async {
             self.stream.get_mut().allowance = None;
-            if self.stream.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = self.stream.next().await {}
+            if self.stream.close(Some(frame)).await.is_err() {
+                return;
             }
+            while let Some(Ok(message)) = self.stream.next().await {
+                if message.is_close() {
+                    return;
+                }
+            }
+            // A socket that is dropped with bytes unread is reset, and the close frame may be lost with it.
+            let mut rest = [0; 1024];
+            while matches!(self.stream.get_mut().read(&mut rest).await, Ok(1..)) {}
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }

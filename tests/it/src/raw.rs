@@ -15,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 /// How long anything that is awaited may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,26 +74,33 @@ impl Raw {
     /// Sends a WebSocket message, whatever it is. A server that has hung up already is no reason to fail: what it said before is
     /// what counts.
     pub async fn send_message(&mut self, message: Message) {
+        drop(self.try_send_message(message).await);
+    }
+
+    /// Sends a WebSocket message, and says whether the server's side took all of it.
+    ///
+    /// # Errors
+    /// Where the connection broke meanwhile.
+    pub async fn try_send_message(&mut self, message: Message) -> Result<(), tungstenite::Error> {
         let sent = tokio::time::timeout(PATIENCE, self.socket.send(message)).await;
-        drop(sent.expect("the server takes what is sent"));
+        sent.expect("the server takes what is sent")
     }
 
     /// Sends bytes as one frame of the connection's format.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        let message = self.message(bytes.to_vec());
-        self.send_message(message).await;
+        self.send_message(self.message(bytes)).await;
     }
 
     /// Gathers bytes as one frame, to be sent with the next flush, and never waits for the server.
     pub async fn feed_bytes(&mut self, bytes: &[u8]) {
-        let message = self.message(bytes.to_vec());
-        self.socket.feed(message).await.unwrap();
+        self.socket.feed(self.message(bytes)).await.unwrap();
     }
 
-    fn message(&self, bytes: Vec<u8>) -> Message {
+    /// Makes a message of the connection's format.
+    pub fn message(&self, bytes: &[u8]) -> Message {
         match self.format {
-            Format::Json => Message::Text(Utf8Bytes::try_from(bytes).expect("a text frame is UTF-8")),
-            Format::MsgPack => Message::Binary(bytes.into()),
+            Format::Json => Message::Text(Utf8Bytes::try_from(bytes.to_vec()).expect("a text frame is UTF-8")),
+            Format::MsgPack => Message::Binary(bytes.to_vec().into()),
         }
     }
 

@@ -117,7 +117,8 @@ async fn a_first_frame_beyond_4_kib() {
     for format in Format::ALL {
         for length in [4_100, 20_000, 1_500_000] {
             let mut raw = server.connect(format).await;
-            raw.tell(Op::Hello(Hello { token: Some("x".repeat(length)), ..Hello::default() })).await;
+            let hello = format!(r#"{{"id":1,"hello":{{"token":"{}"}}}}"#, "x".repeat(length));
+            raw.try_send_message(raw.message(hello.as_bytes())).await.unwrap();
             let error = raw.nameless_error().await;
             assert_eq!(error.code, ErrorCode::TooLarge);
             assert!(error.message.contains("4096"), "{}", error.message);

@@ -15,7 +15,8 @@ async fn a_frame_beyond_its_limit_is_told_so() {
     for format in Format::ALL {
         for length in [FRAME_BYTES_MAX + 1, 4 * FRAME_BYTES_MAX] {
             let mut alice = server.user(format, "alice").await;
-            alice.send_bytes(&vec![b' '; length]).await;
+            // A connection that is reset while the frame is under way could lose the verdict, and the client would come again.
+            alice.try_send_message(alice.message(&vec![b' '; length])).await.unwrap();
             assert_eq!(alice.closed().await, Some(4503), "{length} bytes");
         }
         // In pieces, too.
