@@ -114,6 +114,7 @@ struct Tables {
 
 impl Tables {
     fn write(&mut self, key: &SenderKey, n: u64, edits: Option<u64>) {
+        let edits = edits.map(|target| target.min(self.seq));
         self.seq += 1;
         let kind = if edits.is_some() { Kind::Edit } else { Kind::Message };
         let target = edits.map(Seq::new);

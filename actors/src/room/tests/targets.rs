@@ -90,6 +90,8 @@ fn a_retry_is_answered_whatever_became_of_its_target() {
     assert_eq!(again(&mut room, Target::Unreadable(Seq::new(2))), first);
     assert_eq!(again(&mut room, redacted(2, Kind::Message, "ann")), first);
     assert_eq!(again(&mut room, found(1, Kind::Message, "ann")), [(2, Err(Refusal::Conflict))], "another target");
+    let reaction = about(&ann(), 2, WriteOp::React, found(2, Kind::Message, "ann"));
+    assert_eq!(replies(&room.submit(reaction)), [(2, Err(Refusal::Conflict))], "another operation");
 }
 
 /// The room cannot tell any more what the redacted write said, and so takes any content for it.
