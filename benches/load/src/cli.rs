@@ -229,6 +229,10 @@ pub struct Idle {
     /// How long they are idle before memory is read, in seconds
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
+
+    /// All members of a room send at once: shows the memory that stays after a burst. Else one sends at a time
+    #[arg(long)]
+    pub burst: bool,
 }
 
 /// Options of `catchup`.

@@ -141,12 +141,15 @@ impl Report {
         table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(["figure", "value"]);
         for (key, value) in self.as_object() {
-            let Value::Array(notes) = &value else {
-                table.add_row([key, shown(&value)]);
-                continue;
-            };
-            for note in notes {
-                table.add_row(["note".to_owned(), shown(note)]);
+            match &value {
+                Value::Array(notes) => {
+                    for note in notes {
+                        table.add_row(["note".to_owned(), shown(note)]);
+                    }
+                }
+                // To be typed again, so as it is.
+                _ if key == "seed" => drop(table.add_row([key, value.to_string()])),
+                value => drop(table.add_row([key, shown(value)])),
             }
         }
         if let Some(values) = table.column_mut(1) {

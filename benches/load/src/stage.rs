@@ -41,7 +41,8 @@ impl Stage {
     /// # Errors
     /// Where there is none, or it does not start.
     pub async fn set(common: &Common, command: &'static str, settings: &[(&str, String)]) -> anyhow::Result<Self> {
-        let seed = common.seed.unwrap_or_else(rand::random);
+        // Readers of JSON hold integers up to 2^53.
+        let seed = common.seed.unwrap_or_else(|| rand::random::<u64>() >> 11);
         // As many connections as the system lets us have; what is missing shows when they are opened.
         let _files = rlimit::increase_nofile_limit(u64::MAX);
         let format = common.format.into();

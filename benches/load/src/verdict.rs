@@ -57,7 +57,9 @@ pub async fn judge(run: Rc<Run>, report: &mut Report) -> anyhow::Result<Ending> 
     report.connections_lost = Some(tally.connections_lost.get()).filter(|&lost| lost > 0);
     report.judged_entries = verdict.summary.stored;
     report.judged_deliveries = verdict.summary.deliveries;
-    report.judged_writes = verdict.summary.acked + verdict.summary.failed + verdict.summary.unknown;
+    let resolved = if report.kills.is_some() { tally.unknown.get() } else { 0 };
+    report.judged_writes =
+        (verdict.summary.acked + verdict.summary.failed + verdict.summary.unknown).saturating_sub(resolved);
     report.anomalies = verdict.anomalies_total() + complaints.len() as u64;
     report.notes.extend(caveats(&verdict, report.kills.is_some()));
     report.notes.extend(complaints);
@@ -73,12 +75,10 @@ pub async fn judge(run: Rc<Run>, report: &mut Report) -> anyhow::Result<Ending> 
     Ok(if spoiled { Ending::Spoiled } else { Ending::Clean })
 }
 
-/// What the run should have shown and did not. Without kills, nobody expects unknown outcomes or a second owner; with them,
-/// an outcome that was unknown at first was resolved by the client, and is counted in the report.
+/// What the run should have shown and did not. Without kills, nobody expects unknown outcomes or a second owner.
 fn caveats(verdict: &Verdict, has_kills: bool) -> Vec<String> {
     let expected = |caveat: &&Caveat| match caveat {
-        Caveat::NoUnknownOutcome => false,
-        Caveat::NoFencedOwner => has_kills,
+        Caveat::NoUnknownOutcome | Caveat::NoFencedOwner => has_kills,
         Caveat::ConvergenceNotJudged => verdict.summary.deliveries > 0,
         Caveat::NoDump => true,
     };

@@ -15,7 +15,7 @@ use crate::verdict::Ending;
 /// Members of a room.
 const MEMBERS: u64 = 100;
 
-/// How long all may take to have sent their entry and seen those of others.
+/// How long those who send at one time, and those who read it, may take.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs it.
@@ -31,18 +31,22 @@ pub async fn run(options: &Idle) -> anyhow::Result<Ending> {
     let members = options.connections / rooms;
     let connections = rooms * members;
     (report.rooms, report.connections) = (Some(rooms), Some(connections));
+    let how = if options.burst { "all members of a room at once" } else { "one member of a room at a time" };
+    report.load = Some(format!("one entry of each connection, {how}; then none"));
 
     let seated = SeatedRooms::open(&run, rooms, members, Joining::AtHead, BODY_BYTES_MIN)
         .await
         .context("not all connections could be opened; is the limit of open files high enough?")?;
-    // One room after the other: a crowd that talks all at once is no idle one.
-    let progress = Progress::begin("sending one entry each", rooms);
-    for room in seated.rooms() {
-        for _ in 0..members {
-            room.order(Order::Now);
+    let (rounds, at_once) = if options.burst { (1, members) } else { (members, 1) };
+    let progress = Progress::begin("sending one entry each", rounds);
+    for _ in 0..rounds {
+        for room in seated.rooms() {
+            for _ in 0..at_once {
+                room.order(Order::Now);
+            }
         }
-        if !settled(std::slice::from_ref(room), true, SETTLE_TIMEOUT).await {
-            report.notes.push(format!("a room was not settled after {SETTLE_TIMEOUT:?}"));
+        if !settled(seated.rooms(), true, SETTLE_TIMEOUT).await {
+            report.notes.push(format!("not all rooms were settled after {SETTLE_TIMEOUT:?}"));
         }
         progress.advance(1);
     }

@@ -15,10 +15,12 @@ impl Doubts {
         self.kills.borrow_mut().push((killed_us, started_us));
     }
 
-    /// Tells whether a write was unanswered when a server died, and was answered by a later one. Times in µs.
-    pub fn was_in_doubt(&self, invoked_us: u64, answered_us: u64) -> bool {
+    /// Returns when the server died to which a write was sent, if it died unanswered and the answer is a later server's. Times
+    /// in µs.
+    pub fn in_doubt_since(&self, invoked_us: u64, answered_us: u64) -> Option<u64> {
         let kills = self.kills.borrow();
-        kills.iter().any(|&(killed_us, started_us)| invoked_us < killed_us && started_us < answered_us)
+        let between = |&&(killed_us, started_us): &&(u64, u64)| invoked_us < killed_us && started_us < answered_us;
+        kills.iter().find(between).map(|&(killed_us, _)| killed_us)
     }
 }
 
@@ -30,9 +32,9 @@ mod tests {
     fn a_write_is_in_doubt_if_a_death_lies_between_it_and_its_answer() {
         let doubts = Doubts::default();
         doubts.killed(100, 200);
-        assert!(doubts.was_in_doubt(99, 201));
+        assert_eq!(doubts.in_doubt_since(99, 201), Some(100));
         // The answer was on its way already when the server died.
-        assert!(!doubts.was_in_doubt(99, 150));
-        assert!(!doubts.was_in_doubt(101, 300));
+        assert_eq!(doubts.in_doubt_since(99, 150), None);
+        assert_eq!(doubts.in_doubt_since(101, 300), None);
     }
 }

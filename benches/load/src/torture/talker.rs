@@ -120,7 +120,7 @@ impl Talker {
         let now_us = self.run.clock.now_us();
         let (outcome, seq) = match outcome {
             Ok(ack) => {
-                self.acked(&asked, ack, now_us);
+                self.acked(n, &asked, ack, now_us);
                 (Outcome::Ok, Some(ack.seq.get()))
             }
             Err(WriteError::Refused(error)) => {
@@ -131,10 +131,15 @@ impl Talker {
             Err(WriteError::Unknown { .. }) => (Outcome::Unknown, None),
             Err(error @ (WriteError::QueueFull | WriteError::Closed | WriteError::Body(_))) => return Err(error.into()),
         };
-        self.run.history.borrow_mut().write(&WriteEvent {
+        self.record(n, &asked, outcome, seq, now_us);
+        Ok(())
+    }
+
+    fn record(&self, n: u64, asked: &Asked, outcome: Outcome, seq: Option<u64>, returned_us: u64) {
+        let event = WriteEvent {
             op: asked.op,
             t_invoke: asked.invoked_us,
-            t_return: now_us,
+            t_return: returned_us,
             conn: self.place.conn.clone(),
             node: "server".to_owned(),
             room: self.place.room.clone(),
@@ -146,14 +151,16 @@ impl Talker {
             outcome,
             seq,
             epoch: None,
-        });
-        Ok(())
+        };
+        self.run.history.borrow_mut().write(&event);
     }
 
-    fn acked(&mut self, asked: &Asked, ack: Ack, now_us: u64) {
+    fn acked(&mut self, n: u64, asked: &Asked, ack: Ack, now_us: u64) {
         let tally = &self.run.tally;
         count(&tally.acked_all);
-        if self.doubts.was_in_doubt(asked.invoked_us, now_us) {
+        if let Some(killed_us) = self.doubts.in_doubt_since(asked.invoked_us, now_us) {
+            // An attempt of its own in the history: its answer never came.
+            self.record(n, asked, Outcome::Unknown, None, killed_us);
             count(&tally.unknown);
             if ack.duplicate {
                 count(&tally.unknown_stored);
