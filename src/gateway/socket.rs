@@ -95,8 +95,8 @@ impl Socket {
                 (Message::Text(_) | Message::Binary(_) | Message::Frame(_), _) => {
                     return Received::Over(Some(CloseCode::BadRequest));
                 }
-                (Message::Ping(_) | Message::Pong(_), _) => {}
-                (Message::Close(_), _) => return Received::Over(None),
+                // After a close frame the next turn answers it, and ends the stream.
+                (Message::Ping(_) | Message::Pong(_) | Message::Close(_), _) => {}
             }
         }
     }

@@ -7,6 +7,9 @@ use rollcall_it::server::{TestServer, TestServerBuilder, wait_until};
 use rollcall_it::wrapped_log::WrappedLog;
 use rollcall_protocol::{Format, Incoming, Join, Op, Pong, Seq};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -186,4 +189,19 @@ async fn a_client_that_just_leaves_is_forgotten() {
         server.metric("rollcall_connections_closed_total{code=\"none\"}").await >= 2.0
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_is_answered() {
+    let server = TestServer::start().await;
+    for format in Format::ALL {
+        let mut before_hello = server.connect(format).await;
+        let mut alice = server.user(format, "alice").await;
+        for raw in [&mut before_hello, &mut alice] {
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "done".into() };
+            raw.send_message(Message::Close(Some(frame))).await;
+            assert_eq!(raw.closed().await, Some(1000));
+        }
+    }
+    server.wait_for_metric("rollcall_connections_closed_total{code=\"none\"}", 4.0).await;
 }
