@@ -220,8 +220,8 @@ impl Session {
     /// Forgets what was under way on a connection.
     fn forget_connection(&mut self) {
         self.requests.clear();
-        self.readers.values_mut().for_each(super::reader::Reader::cut);
-        self.outboxes.values_mut().for_each(super::outbox::Outbox::cut);
+        self.readers.values_mut().for_each(|reader| reader.cut());
+        self.outboxes.values_mut().for_each(|outbox| outbox.cut());
         self.queries.values_mut().for_each(super::queries::Query::cut);
     }
 

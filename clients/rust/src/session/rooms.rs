@@ -25,7 +25,7 @@ impl Session {
             (JoinFrom::Saved, Some(&cursor)) => JoinFrom::Cursor(cursor),
             _ => from,
         };
-        self.readers.insert(room.clone(), Reader::new(from));
+        self.readers.insert(room.clone(), Box::new(Reader::new(from)));
         self.drive_room(turn, &room);
     }
 
@@ -129,7 +129,7 @@ impl Session {
     }
 
     pub(super) fn typing(&mut self, turn: &mut Turn<'_>, room: RoomId) {
-        if self.is_up() && self.readers.get(&room).is_some_and(Reader::is_joined) {
+        if self.is_up() && self.readers.get(&room).is_some_and(|reader| reader.is_joined()) {
             self.requests.send(turn.now_ms(), Purpose::Courtesy, Op::Typing(Typing { room }), turn.effects);
         }
     }

@@ -48,9 +48,10 @@ pub struct Session {
     /// Connections that failed since one last held.
     pub(super) failures: u32,
     pub(super) requests: Requests,
-    pub(super) readers: BTreeMap<RoomId, Reader>,
+    /// Boxed, as the next ones: a node of the map has room for eleven, and most clients have one.
+    pub(super) readers: BTreeMap<RoomId, Box<Reader>>,
     /// Of every room that was ever written to: they outlive the subscription, since numbers go on growing.
-    pub(super) outboxes: BTreeMap<RoomId, Outbox>,
+    pub(super) outboxes: BTreeMap<RoomId, Box<Outbox>>,
     pub(super) queries: BTreeMap<u64, Query>,
     /// How far the program has read each room.
     pub(super) cursors: BTreeMap<RoomId, Cursor>,
@@ -97,7 +98,7 @@ impl Session {
     /// Makes a session that goes on from what was kept.
     pub fn new(config: SessionConfig, saved: Saved) -> Self {
         let cursors = saved.rooms.iter().filter_map(|(room, kept)| Some((room.clone(), kept.cursor?))).collect();
-        let outboxes = saved.rooms.into_iter().map(|(room, kept)| (room, Outbox::restore(kept))).collect();
+        let outboxes = saved.rooms.into_iter().map(|(room, kept)| (room, Box::new(Outbox::restore(kept)))).collect();
         Self {
             is_new_device: saved.device.is_none(),
             device: saved.device.unwrap_or_else(|| config.device.clone()),
@@ -229,6 +230,6 @@ impl Session {
 
     /// Returns the greatest number of a room that is known to exist.
     pub(super) fn known_head(&self, room: &RoomId) -> Seq {
-        self.readers.get(room).map_or(Seq::ZERO, Reader::head)
+        self.readers.get(room).map_or(Seq::ZERO, |reader| reader.head())
     }
 }

@@ -6,7 +6,6 @@ use rollcall_protocol::{Ack, DeviceId, ErrorCode, ErrorFrame, Op, RoomId};
 use super::effect::Effect;
 use super::input::{NewWrite, Ticket};
 use super::outbox::Settled;
-use super::reader::Reader;
 use super::requests::Purpose;
 use super::session::{Session, Turn};
 use crate::error::WriteError;
@@ -41,7 +40,7 @@ impl Session {
 
     /// Sends every write of a room that may be sent now.
     pub(super) fn drive_outbox(&mut self, turn: &mut Turn<'_>, room: &RoomId) {
-        if !self.is_up() || !self.readers.get(room).is_some_and(Reader::is_joined) {
+        if !self.is_up() || !self.readers.get(room).is_some_and(|reader| reader.is_joined()) {
             return;
         }
         let Some(outbox) = self.outboxes.get_mut(room) else { return };
@@ -101,7 +100,7 @@ impl Session {
             }
             None => {}
         }
-        let accepted_n = self.outboxes.get(room).map_or(0, super::outbox::Outbox::accepted_n);
+        let accepted_n = self.outboxes.get(room).map_or(0, |outbox| outbox.accepted_n());
         self.remember(turn, || Change::Ended { room: room.clone(), n, accepted_n });
     }
 
@@ -141,7 +140,7 @@ impl Session {
     /// Takes a new device name, once nothing more is to be learnt under the old one or the patience is at its end.
     pub(super) fn change_device(&mut self, turn: &mut Turn<'_>) {
         let Some(by_ms) = self.new_device_by_ms else { return };
-        if turn.now_ms() < by_ms && self.outboxes.values().any(super::outbox::Outbox::is_settling) {
+        if turn.now_ms() < by_ms && self.outboxes.values().any(|outbox| outbox.is_settling()) {
             self.due.at(by_ms);
             return;
         }

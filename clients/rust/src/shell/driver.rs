@@ -18,7 +18,7 @@ use super::keeper::{Keeper, SAVE_EVERY};
 use super::request::{JoinRequest, Place, Request, Sink, SubmitRequest};
 use super::room_queue::Gate;
 use crate::error::{HistoryError, JoinError, StopError, WriteError};
-use crate::session::{Effect, Input, Moment, Session, Ticket};
+use crate::session::{Input, Moment, Session, Ticket};
 use crate::state::State;
 use crate::token::{TokenFuture, TokenProvider};
 
@@ -45,7 +45,6 @@ pub(crate) struct Driver {
     pub(super) outgoing: VecDeque<Message>,
     /// Whether the socket holds something that was not flushed.
     pub(super) is_unflushed: bool,
-    effects: Vec<Effect>,
     pub(super) origin: Instant,
     random: SmallRng,
     last_name: u64,
@@ -90,7 +89,6 @@ impl Driver {
             queries: FxHashMap::default(),
             outgoing: VecDeque::new(),
             is_unflushed: false,
-            effects: Vec::new(),
             origin: now,
             random: SmallRng::from_rng(&mut rand::rng()),
             last_name: 0,
@@ -104,7 +102,9 @@ impl Driver {
     }
 
     /// Runs until the session has stopped.
-    pub(crate) async fn run(mut self) {
+    ///
+    /// Boxed, since a future holds what it was given and what it moved that to.
+    pub(crate) async fn run(mut self: Box<Self>) {
         self.input(Input::Start);
         while !self.is_stopped {
             self.save_if_due().await;
@@ -177,12 +177,12 @@ impl Driver {
     pub(super) fn input(&mut self, input: Input) {
         let now_ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let moment = Moment { now_ms, random: self.random.next_u64() };
-        let mut effects = std::mem::take(&mut self.effects);
+        // Allocated only where there is an effect, and not kept: idle clients are many.
+        let mut effects = Vec::new();
         self.parts.session.handle(moment, input, &mut effects);
-        for effect in effects.drain(..) {
+        for effect in effects {
             self.carry_out(effect);
         }
-        self.effects = effects;
     }
 
     fn name(&mut self) -> u64 {
@@ -191,14 +191,28 @@ impl Driver {
     }
 
     /// Keeps what is to be kept, and tells those who wait for the end.
-    async fn finish(mut self) {
+    async fn finish(&mut self) {
         if let Some(keeper) = &mut self.parts.keeper
             && let Err(error) = keeper.save().await
         {
             tracing::error!(%error, "the client's last state could not be saved");
         }
-        for closed in self.closers {
+        for closed in self.closers.drain(..) {
             closed.send(()).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_is_small() {
+        fn future_bytes<F: Future>(_: fn(Box<Driver>) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(future_bytes(Driver::run) <= 128, "the task holds more than a box: {}", future_bytes(Driver::run));
+        assert!(size_of::<Driver>() <= 1_280, "the driver has grown to {} bytes", size_of::<Driver>());
     }
 }
