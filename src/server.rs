@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthSetupError, TokenVerifier};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
 use crate::limits::FILES_RESERVED;
 use crate::log::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
@@ -49,6 +49,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The configuration asks for what must not be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] OpenError),
@@ -101,6 +104,7 @@ impl Server {
     /// # Cancel safety
     /// As [`Server::start`].
     pub async fn start_tuned(config: Config, tuning: Tuning) -> Result<Self, StartError> {
+        config.check()?;
         let listener = TcpListener::bind(config.listen.public)
             .await
             .map_err(|source| StartError::Listen { address: config.listen.public, source })?;
@@ -121,6 +125,8 @@ impl Server {
         let metrics = Metrics::new(figures);
         let readiness = Readiness::default();
         let serving = readiness.check("serving", "starting");
+        let probed = Arc::downgrade(&log);
+        readiness.probe("log", move || probed.upgrade().map_or_else(|| Some("closed".to_owned()), |log| log.away()));
         let ops = Ops::start(config.ops.listen, metrics.clone(), readiness)?;
         let gateway = Arc::new(Gateway {
             directory,

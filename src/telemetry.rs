@@ -15,6 +15,9 @@ use crate::config::{LogFormat, Logging};
 /// Libraries that write whole frames, with what people say and prove themselves with, below the level of info.
 const WRITE_FRAMES: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
 
+/// Libraries that tell of their own work at the level of info, as if it were ours: their warnings are enough.
+const CHATTY: [&str; 2] = ["fjall", "lsm_tree"];
+
 /// Why log lines cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -53,9 +56,15 @@ pub fn init(logging: &Logging) -> Result<(), TelemetryError> {
 
 /// Keeps frames out, whatever level is set.
 fn no_frames() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    let writes_frames = |target: &str| WRITE_FRAMES.contains(&target.split("::").next().unwrap_or(target));
-    filter_fn(move |metadata| *metadata.level() <= Level::INFO || !writes_frames(metadata.target()))
-        .with_max_level_hint(LevelFilter::TRACE)
+    filter_fn(|metadata| {
+        let library = metadata.target().split("::").next().unwrap_or_default();
+        match *metadata.level() {
+            Level::ERROR | Level::WARN => true,
+            Level::INFO => !CHATTY.contains(&library),
+            Level::DEBUG | Level::TRACE => !WRITE_FRAMES.contains(&library),
+        }
+    })
+    .with_max_level_hint(LevelFilter::TRACE)
 }
 
 #[cfg(test)]

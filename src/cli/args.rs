@@ -18,14 +18,24 @@ Try it, in three terminals:
   rollcall send general 'hello'
 ";
 
-/// A chat backend whose rooms never lose their place.
+/// A chat backend whose rooms never lose their place. Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(name = "rollcall", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(name = "rollcall", version, max_term_width = 110)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n{EXIT_CODES}"))]
 pub struct Arguments {
-    /// What to do.
+    /// What to do; nothing said: serve.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+}
+
+impl Arguments {
+    /// Returns what to do: without a word of it, what `rollcall serve` does.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or_else(|| match Self::parse_from(["rollcall", "serve"]).command {
+            Some(command) => command,
+            None => unreachable!("serve was named"),
+        })
+    }
 }
 
 /// What to do.

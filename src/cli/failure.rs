@@ -102,6 +102,7 @@ impl From<AuthSetupError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
+            StartError::Config(error) => error.into(),
             StartError::Log(error) => error.into(),
             StartError::Auth(error) => error.into(),
             StartError::Listen { ref source, .. } => Self::new(kind_of(source), &error),

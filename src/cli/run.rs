@@ -10,7 +10,7 @@ use super::{audit, compact, config, history, send, serve, tail, token};
 
 /// Reads the command line, does what it says, and returns the code to end with.
 pub fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let result = match Arguments::parse().into_command() {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Send(arguments) => block_on(send::send(&arguments)),
         Command::Tail(arguments) => block_on(tail::tail(&arguments)),

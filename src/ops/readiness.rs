@@ -1,12 +1,30 @@
 //! Whether a server should be sent clients, as the sum of named checks.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The checks of one server. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    checks: Arc<Mutex<BTreeMap<&'static str, Option<String>>>>,
+    checks: Arc<Mutex<BTreeMap<&'static str, State>>>,
+}
+
+/// How a check stands.
+enum State {
+    /// As it was said last: none where it is passed, else why not.
+    Said(Option<String>),
+    /// As it is found whenever somebody asks.
+    Probe(Box<dyn Fn() -> Option<String> + Send>),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(failed) => f.debug_tuple("Said").field(failed).finish(),
+            Self::Probe(_) => f.write_str("Probe"),
+        }
+    }
 }
 
 /// One check, held by the part of the server that it is about.
@@ -24,6 +42,11 @@ impl Readiness {
         check
     }
 
+    /// Adds a check that is made whenever somebody asks: none where it is passed, else why not. It must not block.
+    pub fn probe(&self, name: &'static str, probe: impl Fn() -> Option<String> + Send + 'static) {
+        self.set(name, State::Probe(Box::new(probe)));
+    }
+
     /// Tells whether all checks are passed. Without any check a server is not ready: nothing has started.
     pub fn is_ready(&self) -> bool {
         let checks = self.checks();
@@ -33,10 +56,15 @@ impl Readiness {
     /// Returns each check by its name: none where it is passed, else why not.
     pub fn checks(&self) -> BTreeMap<&'static str, Option<String>> {
         // A map of plain values is whole after a panic too.
-        self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = |state: &State| match state {
+            State::Said(failed) => failed.clone(),
+            State::Probe(probe) => probe(),
+        };
+        checks.iter().map(|(&name, state)| (name, look(state))).collect()
     }
 
-    fn set(&self, name: &'static str, state: Option<String>) {
+    fn set(&self, name: &'static str, state: State) {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
     }
 }
@@ -44,12 +72,12 @@ impl Readiness {
 impl Check {
     /// The check is passed from now on.
     pub fn pass(&self) {
-        self.readiness.set(self.name, None);
+        self.readiness.set(self.name, State::Said(None));
     }
 
     /// The check is not passed from now on. The reason is shown to operators.
     pub fn fail(&self, reason: &str) {
-        self.readiness.set(self.name, Some(reason.to_owned()));
+        self.readiness.set(self.name, State::Said(Some(reason.to_owned())));
     }
 }
 
@@ -71,5 +99,9 @@ mod tests {
         assert!(!readiness.is_ready());
         let expected = BTreeMap::from([("log", Some("the disk is full".to_owned())), ("start", None)]);
         assert_eq!(readiness.checks(), expected);
+        readiness.probe("log", || None);
+        assert!(readiness.is_ready(), "a probe takes the place of the check of its name");
+        readiness.probe("log", || Some("away".to_owned()));
+        assert!(!readiness.is_ready());
     }
 }
