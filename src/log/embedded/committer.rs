@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
 use fjall::PersistMode;
@@ -55,6 +55,17 @@ impl Shared {
         }
     }
 
+    /// Says why the store cannot be used at the moment; none where it can. Does not block.
+    pub fn away(&self) -> Option<String> {
+        match self.slot.try_read() {
+            Ok(slot) => match &*slot {
+                Slot::Open(_) => None,
+                Slot::Away(reason) => Some(reason.clone()),
+            },
+            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => Some("the log is being reopened".to_owned()),
+        }
+    }
+
     /// Closes the store, once nobody reads from it any more.
     fn take_away(&self, reason: &str) -> Option<Store> {
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,6 +73,15 @@ impl Shared {
             Slot::Open(store) => Some(store),
             Slot::Away(_) => None,
         }
+    }
+
+    /// Closes the log for good and refuses what is queued: the committer has panicked, and what it was at nobody knows.
+    pub fn abandon(&self) {
+        const REASON: &str = "the log's committer panicked";
+        tracing::error!("{REASON}; the log stays closed until the process is started again");
+        self.queue.close();
+        drop(self.take_away(REASON));
+        self.queue.drain_until(Instant::now(), |command| command.refuse(REASON));
     }
 
     fn put_back(&self, store: Store) {
@@ -145,6 +165,7 @@ impl Committer {
                 drop(batch);
                 Err("a test made the commit fail".to_owned())
             }
+            Some(Injected::Panic) => panic!("a test made the committer panic"),
             Some(Injected::Sync) => {
                 // What was not synced must not be read: the store goes before the group comes.
                 let store = self.shared.take_away("a test made the sync fail");

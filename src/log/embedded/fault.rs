@@ -28,6 +28,8 @@ pub(super) enum Injected {
     /// After the group was handed to the system and before it was synced: all of it is there after the reopen, since the
     /// machine goes on; it might not be if it did not.
     Sync,
+    /// The committer panics, as only a mistake of its own could make it.
+    Panic,
 }
 
 impl FaultPoints {
@@ -65,6 +67,11 @@ impl FaultPoints {
     /// Makes the next sync fail, after the group was handed to the system.
     pub fn fail_next_sync(&self) {
         self.lock().next = Some(Injected::Sync);
+    }
+
+    /// Makes the committer panic at the next commit.
+    pub fn panic_at_next_commit(&self) {
+        self.lock().next = Some(Injected::Panic);
     }
 
     /// The committer's side: waits while groups are held, then says how the group is to fail, if it is.

@@ -1,5 +1,6 @@
 //! The embedded log itself: the port's calls, turned into commands and reads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -47,7 +48,13 @@ impl EmbeddedLog {
         let readers = Readers::start(&shared, options.reader_threads).map_err(to_error)?;
         let committer = Committer::new(Arc::clone(&shared), data_folder, options);
         let thread = std::thread::Builder::new().name("log-committer".to_owned());
-        let committer = thread.spawn(move || committer.run()).map_err(to_error)?;
+        let to_abandon = Arc::clone(&shared);
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| committer.run())).is_err() {
+                to_abandon.abandon();
+            }
+        };
+        let committer = thread.spawn(run).map_err(to_error)?;
         Ok(Self { shared, readers, committer: Mutex::new(Some(committer)) })
     }
 
@@ -56,9 +63,15 @@ impl EmbeddedLog {
     pub fn close(&self) {
         self.shared.queue.close();
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if committer.is_some_and(|committer| committer.join().is_err()) {
-            tracing::error!("the log's committer panicked");
+        if let Some(committer) = committer {
+            // It catches its panics, so it ends well.
+            drop(committer.join());
         }
+    }
+
+    /// Says why the log cannot be used at the moment; none where it can. Does not block.
+    pub fn away(&self) -> Option<String> {
+        self.shared.away()
     }
 
     /// Returns what was counted since the log was opened.

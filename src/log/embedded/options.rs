@@ -25,7 +25,7 @@ pub struct EmbeddedOptions {
     /// Blocks of tables that are kept in memory, in bytes.
     pub cache_bytes: u64,
     /// Size at which recent entries are written out to a table, in bytes; recent snapshots, room rows and edits get a half, a
-    /// quarter and an eighth of it.
+    /// quarter and an eighth of it. Fixed when the folder is made.
     pub memtable_bytes: u64,
     /// Size of all journals together at which what holds them back is written out, in bytes, at least 64 MiB.
     pub journals_bytes_max: u64,

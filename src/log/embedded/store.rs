@@ -21,6 +21,9 @@ const SEALED_MEMTABLES_MAX: usize = 2;
 /// Tables in the first level at which the committer waits; fjall waits for ever at 30.
 const FIRST_LEVEL_TABLES_MAX: usize = 24;
 
+/// Entries that a page is made for at first; a larger one grows.
+const PAGE_CAPACITY_MAX: usize = 512;
+
 /// A room that somebody wrote to, as tools see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomInfo {
@@ -143,7 +146,7 @@ impl Store {
         }
 
         let expected = usize::try_from(last.since(range.after)).unwrap_or(usize::MAX).min(range.entries_max);
-        let mut page = Vec::with_capacity(expected);
+        let mut page = Vec::with_capacity(expected.min(PAGE_CAPACITY_MAX));
         let mut bytes = 0;
         let mut next = first;
         let mut decoder = EntryDecoder::default();

@@ -35,6 +35,11 @@ impl Scribe {
         Ok(Self { room, fence: tail.fence, last_seq: tail.last_seq, hash })
     }
 
+    /// Goes on from a tail without knowing the hash of the last entry.
+    pub fn unchained(room: RoomId, tail: LogTail) -> Self {
+        Self { hash: hash::genesis(&room), room, fence: tail.fence, last_seq: tail.last_seq }
+    }
+
     /// Writes the next entry.
     pub fn entry(&mut self, kind: Kind, target: Option<u64>, text: Option<&str>) -> Entry {
         let seq = self.last_seq.next();

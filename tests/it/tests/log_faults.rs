@@ -295,3 +295,31 @@ async fn closing_commits_what_is_queued() {
     let faulty = faulty.restart();
     assert_eq!(read_all(&*faulty.log, &scribe.room).await, entries);
 }
+
+/// A mistake of our own in the committer ends the log, but leaves nobody waiting and tells nobody what is not so.
+#[tokio::test]
+async fn a_committer_that_panics_leaves_nobody_waiting() {
+    let faulty = Faulty::open(EmbeddedOptions { group_entries_max: 1, ..EmbeddedOptions::default() });
+    let log = &*faulty.log;
+    let mut scribe = Scribe::activate(log, "room", 1).await;
+    let mut stored = scribe.commit_messages(log, 1).await;
+    faulty.faults.hold_syncs();
+    let entries = scribe.messages(1);
+    let panicking = log.append(scribe.append(entries.clone()));
+    faulty.wait_until_held();
+    let next = scribe.messages(1);
+    let behind = log.append(scribe.append(next));
+    faulty.faults.panic_at_next_commit();
+    faulty.faults.release_syncs();
+    assert!(matches!(panicking.await, AppendOutcome::Unknown(_)));
+    let outcome = behind.await;
+    assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Refused(_))), "{outcome:?}");
+    eventually("reads say so", async || log.tail(&scribe.room).await.err()).await;
+    assert!(matches!(log.activate(&scribe.room, OwnerId(2)).await, Err(LogError::Unavailable(_))));
+    let faulty = faulty.restart();
+    let found = read_all(&*faulty.log, &scribe.room).await;
+    if found.len() > stored.len() {
+        stored.extend(entries);
+    }
+    assert_eq!(found, stored);
+}
