@@ -46,15 +46,27 @@ impl Raw {
 
     /// Makes a connection of a stream that leads to the server.
     pub async fn over_stream(stream: TcpStream, format: Format) -> Self {
-        stream.set_nodelay(true).unwrap();
-        let address = stream.peer_addr().unwrap();
+        Self::try_over_stream(stream, format).await.unwrap_or_else(|status| panic!("no upgrade but {status:?}"))
+    }
+
+    /// As [`Raw::over_stream`], where the server may refuse.
+    ///
+    /// # Errors
+    /// The status of the refusal; none where the server hung up without one.
+    pub async fn try_over_stream(stream: TcpStream, format: Format) -> Result<Self, Option<u16>> {
+        stream.set_nodelay(true).map_err(|_| None)?;
+        let address = stream.peer_addr().map_err(|_| None)?;
         let mut request = format!("ws://{address}/v1/ws").into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(format.subprotocol()));
         let mut config = WebSocketConfig::default();
         config.max_message_size = None;
         config.max_frame_size = None;
-        let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await.unwrap();
-        Self {
+        let upgraded = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+        let (socket, _) = upgraded.map_err(|error| match error {
+            tungstenite::Error::Http(response) => Some(response.status().as_u16()),
+            _ => None,
+        })?;
+        Ok(Self {
             socket,
             format,
             last_id: 0,
@@ -63,7 +75,7 @@ impl Raw {
             pushes: VecDeque::new(),
             over: None,
             answers_pings: true,
-        }
+        })
     }
 
     /// Returns the format of the connection's frames.
