@@ -97,7 +97,7 @@ pub fn decode(snapshot: &StoredSnapshot) -> Result<RoomState, SnapshotError> {
     let mut bytes = Vec::new();
     let mut whole = false;
     for (index, part) in snapshot.parts.iter().enumerate() {
-        let (is_last, body) = decode_part(index, part, whole)?;
+        let (is_last, body) = decode_part(index, part)?;
         whole = is_last.is_some();
         bytes.extend_from_slice(body);
         if let Some((length, hash)) = is_last
@@ -131,14 +131,14 @@ pub fn decode(snapshot: &StoredSnapshot) -> Result<RoomState, SnapshotError> {
 /// What the last part says of all of them: the length and the hash of the bodies.
 type Whole = (u64, [u8; 32]);
 
-fn decode_part(index: usize, part: &[u8], after_last: bool) -> Result<(Option<Whole>, &[u8]), SnapshotError> {
+fn decode_part(index: usize, part: &[u8]) -> Result<(Option<Whole>, &[u8]), SnapshotError> {
     const CUT: SnapshotError = SnapshotError::Damaged("a part is cut short");
     let (&format, rest) = part.split_first().ok_or(CUT)?;
     if format != SNAPSHOT_FORMAT {
         return Err(SnapshotError::Format { found: format });
     }
     let (number, rest) = rest.split_first_chunk::<4>().ok_or(CUT)?;
-    if after_last || u32::from_be_bytes(*number) as usize != index {
+    if u32::from_be_bytes(*number) as usize != index {
         return Err(SnapshotError::Damaged("a part is missing"));
     }
     let (&is_last, rest) = rest.split_first().ok_or(CUT)?;

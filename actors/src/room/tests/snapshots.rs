@@ -81,12 +81,17 @@ fn what_is_not_whole_is_refused() {
     type Damage = fn(&mut StoredSnapshot);
     let table: Vec<(&str, Damage, SnapshotError)> = vec![
         ("no part", |stored| stored.parts.clear(), missing_last.clone()),
-        ("the last part is missing", |stored| drop(stored.parts.pop()), missing_last),
+        ("the last part is missing", |stored| drop(stored.parts.pop()), missing_last.clone()),
         ("the first part is missing", |stored| drop(stored.parts.remove(0)), missing.clone()),
         ("a middle part is missing", |stored| drop(stored.parts.remove(1)), missing.clone()),
         ("two parts are swapped", |stored| stored.parts.swap(0, 1), missing.clone()),
         ("the last comes early", |stored| stored.parts.swap(1, 2), missing.clone()),
         ("a part is there twice", |stored| stored.parts.insert(1, stored.parts[1].clone()), missing.clone()),
+        (
+            "a part goes on after the last",
+            |stored| stored.parts.push([&[SNAPSHOT_FORMAT, 0, 0, 0, 3, 0], &stored.parts[1][6..]].concat()),
+            missing_last.clone(),
+        ),
         ("a part follows the last", |stored| stored.parts.push(stored.parts[2].clone()), missing),
         ("an empty part", |stored| stored.parts[1].clear(), cut.clone()),
         ("a cut header", |stored| stored.parts[1].truncate(4), cut.clone()),
