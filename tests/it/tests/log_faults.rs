@@ -25,13 +25,13 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn open(options: EmbeddedOptions) -> Self {
+    fn open(options: &EmbeddedOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let faults = FaultPoints::default();
         let options = EmbeddedOptions {
             faults: faults.clone(),
             reopen_pause: (Duration::from_millis(20), Duration::from_millis(50)),
-            ..options
+            ..options.clone()
         };
         let log = Arc::new(EmbeddedLog::open(folder.path(), options.clone()).unwrap());
         Self { log, faults, options, folder }
@@ -59,7 +59,7 @@ fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
 
 #[tokio::test]
 async fn while_the_sync_is_held_nothing_is_acked_or_shown() {
-    let faulty = Faulty::open(EmbeddedOptions::default());
+    let faulty = Faulty::open(&EmbeddedOptions::default());
     let log = &*faulty.log;
     let mut scribe = Scribe::activate(log, "room", 1).await;
     let before = scribe.commit_messages(log, 2).await;
@@ -93,7 +93,7 @@ async fn while_the_sync_is_held_nothing_is_acked_or_shown() {
 
 /// Fails the group that holds appends of several rooms, and finds all of each or nothing, as `is_kept` says.
 async fn a_failed_group_is_kept_whole_or_lost_whole(fail: impl Fn(&FaultPoints), is_kept: bool) {
-    let faulty = Faulty::open(EmbeddedOptions::default());
+    let faulty = Faulty::open(&EmbeddedOptions::default());
     let log = &*faulty.log;
     let mut scribes = Vec::new();
     for room in ["one", "two", "three"] {
@@ -168,7 +168,7 @@ async fn a_sync_that_fails_leaves_the_whole_group_where_the_machine_goes_on() {
 
 #[tokio::test]
 async fn what_is_queued_behind_a_failure_is_refused_and_not_lost_in_silence() {
-    let faulty = Faulty::open(EmbeddedOptions { group_entries_max: 1, ..EmbeddedOptions::default() });
+    let faulty = Faulty::open(&EmbeddedOptions { group_entries_max: 1, ..EmbeddedOptions::default() });
     let log = &*faulty.log;
     let mut scribe = Scribe::activate(log, "room", 1).await;
     let mut other = Scribe::activate(log, "other", 1).await;
@@ -197,7 +197,7 @@ async fn what_is_queued_behind_a_failure_is_refused_and_not_lost_in_silence() {
 
 #[tokio::test]
 async fn after_an_unknown_answer_nothing_old_is_read() {
-    let faulty = Faulty::open(EmbeddedOptions::default());
+    let faulty = Faulty::open(&EmbeddedOptions::default());
     let log = &*faulty.log;
     let mut scribe = Scribe::activate(log, "room", 1).await;
     scribe.commit_messages(log, 1).await;
@@ -215,7 +215,7 @@ async fn after_an_unknown_answer_nothing_old_is_read() {
 #[tokio::test]
 async fn a_failed_activation_may_fence_but_never_opens_two_doors() {
     for is_kept in [false, true] {
-        let faulty = Faulty::open(EmbeddedOptions::default());
+        let faulty = Faulty::open(&EmbeddedOptions::default());
         let log = &*faulty.log;
         let mut old = Scribe::activate(log, "room", 1).await;
         old.commit_messages(log, 1).await;
@@ -239,7 +239,7 @@ async fn a_failed_activation_may_fence_but_never_opens_two_doors() {
 /// The parts of a snapshot may be cut off by a crash; what is there is read, and the older snapshot stays.
 #[tokio::test]
 async fn a_snapshot_that_is_cut_off_leaves_the_older_one() {
-    let faulty = Faulty::open(EmbeddedOptions { group_bytes_max: 1, ..EmbeddedOptions::default() });
+    let faulty = Faulty::open(&EmbeddedOptions { group_bytes_max: 1, ..EmbeddedOptions::default() });
     let log = &*faulty.log;
     let mut scribe = Scribe::activate(log, "room", 1).await;
     scribe.commit_messages(log, 9).await;
@@ -266,7 +266,7 @@ async fn a_snapshot_that_is_cut_off_leaves_the_older_one() {
 
 #[tokio::test]
 async fn a_closed_log_says_so_and_lets_its_folder_go() {
-    let faulty = Faulty::open(EmbeddedOptions::default());
+    let faulty = Faulty::open(&EmbeddedOptions::default());
     let log = Arc::clone(&faulty.log);
     let mut scribe = Scribe::activate(&*log, "room", 1).await;
     let stored = scribe.commit_messages(&*log, 1).await;
@@ -285,7 +285,7 @@ async fn a_closed_log_says_so_and_lets_its_folder_go() {
 /// What was queued before the close is committed by it.
 #[tokio::test]
 async fn closing_commits_what_is_queued() {
-    let faulty = Faulty::open(EmbeddedOptions::default());
+    let faulty = Faulty::open(&EmbeddedOptions::default());
     let log = &*faulty.log;
     let mut scribe = Scribe::activate(log, "room", 1).await;
     let entries = scribe.messages(10);
@@ -299,7 +299,7 @@ async fn closing_commits_what_is_queued() {
 /// A mistake of our own in the committer ends the log, but leaves nobody waiting and tells nobody what is not so.
 #[tokio::test]
 async fn a_committer_that_panics_leaves_nobody_waiting() {
-    let faulty = Faulty::open(EmbeddedOptions { group_entries_max: 1, ..EmbeddedOptions::default() });
+    let faulty = Faulty::open(&EmbeddedOptions { group_entries_max: 1, ..EmbeddedOptions::default() });
     let log = &*faulty.log;
     let mut scribe = Scribe::activate(log, "room", 1).await;
     let mut stored = scribe.commit_messages(log, 1).await;
