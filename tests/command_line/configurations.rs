@@ -76,7 +76,7 @@ fn show_says_what_holds_and_from_where_and_hides_secrets() {
 fn what_is_not_a_command_ends_with_code_2() {
     let machine = Machine::new();
     for arguments in
-        [&[][..], &["sing"], &["send", "general"], &["send", "not a room", "x"], &["history", "r", "--limit", "0"]]
+        [&["sing"][..], &["send", "general"], &["send", "not a room", "x"], &["history", "r", "--limit", "0"]]
     {
         assert_eq!(machine.run(arguments).code, 2, "{arguments:?}");
     }
