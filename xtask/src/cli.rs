@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{check, process, ring_runner, rings, tidy};
+use crate::{bench, check, process, ring_runner, rings, tidy};
 
 /// The one door to this repository's chores. CI does nothing but `cargo xtask check` and `cargo xtask test`.
 #[derive(Debug, Parser)]
@@ -50,6 +50,16 @@ enum Command {
         rings: Vec<String>,
     },
 
+    /// Measure everything with the load harness, and write the table into docs/performance.md.
+    ///
+    /// Takes about ten minutes on an otherwise quiet machine. Each run is judged; an anomaly is exit code 1. With names, such
+    /// as `fanout` or `sends`, only those are run, and the page is left as it is.
+    Bench {
+        /// Subcommands of the load harness to run [default: all].
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+
     /// Write the golden frames and hash vectors in protocol/vectors again.
     ///
     /// Every client decodes these files. Look at the difference that git shows: a change of a golden frame is a change of
@@ -73,6 +83,7 @@ impl Cli {
             }
             Command::Tidy { rules: false } => tidy::run(&root),
             Command::Test { rings } => Ok(ring_runner::run(&root, &rings)),
+            Command::Bench { names } => bench::run(&root, &names),
             Command::Vectors => {
                 let run = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--"];
                 let arguments = [&run[..], &["protocol/vectors", "docs/protocol.md"]].concat();

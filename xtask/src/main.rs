@@ -2,6 +2,7 @@
 //!
 //! Nothing here may depend on the crates that it judges: `tidy` has to work when they do not compile.
 
+mod bench;
 mod check;
 mod cli;
 mod process;

@@ -48,6 +48,15 @@ pub const RINGS: &[Ring] = &[
             &["test", "--no-fail-fast", "--package=rollcall-it"],
         ],
     },
+    Ring {
+        name: "torture",
+        about: "the release server killed with -9 under load, everything that clients did and saw judged by the checker",
+        needs: &[],
+        steps: &[
+            &["build", "--release", "--package=rollcall", "--package=rollcall-load"],
+            &["run", "--release", "--package=rollcall-load", "--", "torture", "--spawn", "--kills", "10"],
+        ],
+    },
 ];
 
 /// Returns the rings' names.
