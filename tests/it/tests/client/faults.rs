@@ -1,14 +1,15 @@
 //! The client through a proxy that cuts, swallows, delays and refuses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rollcall_client::{Client, JoinFrom, NewWrite, State};
+use rollcall_client::{Client, JoinFrom, NewWrite, RoomEvent, State};
 use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::server::{TestServer, wait_until};
 
-use crate::support::{all_texts, client_of, join_from_start, reconnected, soon, texts_to};
+use crate::support::{all_texts, client_of, join_from_start, reconnected, soon, text, texts_to};
 
 /// How often a connection is broken.
 const ROUNDS: u64 = 8;
@@ -21,12 +22,23 @@ async fn survives(breaking: impl AsyncFn(&Proxy, u64)) {
     let writer = client_of(proxy.address(), "alice").connect().await.unwrap();
     let reader = client_of(proxy.address(), "bob").connect().await.unwrap();
     let room = writer.join_with("general", JoinFrom::Head, drop).await.unwrap();
-    let (_room, mut events) = join_from_start(&reader, "general").await;
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let reading = {
+        let read = Arc::clone(&read);
+        let take = move |event| {
+            if let RoomEvent::Entries(batch) = event {
+                read.lock().unwrap().extend(batch.entries);
+            }
+        };
+        reader.join_with("general", JoinFrom::Start, take)
+    };
+    let _room = soon("the join", reading).await.unwrap();
 
     let is_broken = AtomicBool::new(true);
     let breaking = async {
         for round in 0..ROUNDS {
-            wait_until("both are connected", async || proxy.open_connections() == 2).await;
+            let are_connected = || [&writer, &reader].iter().all(|client| is_connected(client));
+            wait_until("both are connected", async || proxy.open_connections() == 2 && are_connected()).await;
             breaking(&proxy, round).await;
         }
         is_broken.store(false, Ordering::Relaxed);
@@ -44,9 +56,17 @@ async fn survives(breaking: impl AsyncFn(&Proxy, u64)) {
     };
     let ((), written) = tokio::join!(breaking, writing);
     let expected: Vec<String> = (0..written).map(|n| n.to_string()).collect();
-    assert_eq!(texts_to(&mut events, 0, written + 1).await[1..], expected);
+    let seqs: Vec<u64> = (1..=written + 1).collect();
+    wait_until("all is read", async || read.lock().unwrap().len() == seqs.len()).await;
+    let read = read.lock().unwrap().clone();
+    assert_eq!(read.iter().map(|entry| entry.seq.get()).collect::<Vec<_>>(), seqs);
+    assert_eq!(read[1..].iter().map(|entry| text(entry.body.as_ref())).collect::<Vec<_>>(), expected);
     assert_eq!(all_texts(server.address(), "general").await[1..], expected);
     assert!(proxy.accepted_connections() >= ROUNDS, "nothing was broken");
+}
+
+fn is_connected(client: &Client) -> bool {
+    matches!(client.state(), State::Connected { .. })
 }
 
 #[tokio::test]

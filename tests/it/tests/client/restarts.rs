@@ -32,6 +32,7 @@ async fn writes_whose_answers_were_lost_are_asked_for_by_the_next_life() {
     }
     drop((room, client));
 
+    wait_until("all that was sent is swallowed", async || proxy.open_connections() == 0).await;
     proxy.black_hole(false);
     let client = client_of(proxy.address(), "alice").storage(open()).connect().await.unwrap();
     assert_eq!(client.unanswered_rooms().iter().map(RoomId::as_str).collect::<Vec<_>>(), ["general"]);
