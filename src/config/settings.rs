@@ -90,9 +90,9 @@ settings! {
 
     /// The durable log.
     log: Log {
-        /// How long the log waits for more writes before it syncs a group to disk, in microseconds, at most 1000. 0 syncs
-        /// at once what has come meanwhile.
-        gather_window_us: u64 = 0,
+        /// How long the log waits for more writes before it syncs a group to disk, in microseconds, at most 1000. It waits
+        /// only while several write at a time: whoever writes alone is synced at once. 0 never waits.
+        gather_window_us: u64 = 1_000,
     }
 
     /// A graceful stop.

@@ -20,6 +20,7 @@ use super::command::{Answer, Answerer, Command, Compacted};
 use super::error::OpenError;
 use super::fault::Injected;
 use super::folder::DataFolder;
+use super::gather::Gather;
 use super::group::{Group, Planned};
 use super::options::EmbeddedOptions;
 use super::queue::Queue;
@@ -95,6 +96,7 @@ pub(super) struct Committer {
     folder: DataFolder,
     options: EmbeddedOptions,
     space: FreeSpace,
+    gather: Gather,
     /// Rooms with an append of unknown outcome that were not activated since: their owners number nothing more.
     unknown: HashSet<RoomId>,
 }
@@ -103,7 +105,8 @@ impl Committer {
     /// Makes the committer of a folder whose store is open.
     pub fn new(shared: Arc<Shared>, folder: DataFolder, options: EmbeddedOptions) -> Self {
         let space = FreeSpace::new(folder.path(), options.disk_reserve_bytes);
-        Self { shared, folder, options, space, unknown: HashSet::new() }
+        let gather = Gather::new(options.gather);
+        Self { shared, folder, options, space, gather, unknown: HashSet::new() }
     }
 
     /// Commits until the queue is closed and empty, then closes the store and lets the folder go.
@@ -120,9 +123,10 @@ impl Committer {
         drop(self.shared.take_away("the log is closed"));
     }
 
-    fn next_group(&self) -> Option<Vec<Command>> {
+    fn next_group(&mut self) -> Option<Vec<Command>> {
         let (mut entries, mut bytes, mut alone) = (0, 0, false);
-        self.shared.queue.take_group(self.options.gather, |command| {
+        let wait = self.gather.wait();
+        let group = self.shared.queue.take_group(wait, |command| {
             let is_compact = matches!(command, Command::Compact { .. });
             entries += command.entries();
             bytes += command.bytes();
@@ -131,7 +135,9 @@ impl Committer {
             let fits = fits && !alone;
             alone |= is_compact;
             fits
-        })
+        })?;
+        self.gather.learn(group.len());
+        Some(group)
     }
 
     /// Commits one group, and answers it.

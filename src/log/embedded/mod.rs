@@ -22,6 +22,7 @@ mod committer;
 mod error;
 mod fault;
 mod folder;
+mod gather;
 mod group;
 mod journal;
 mod keys;

@@ -17,8 +17,8 @@ pub struct EmbeddedOptions {
     pub group_entries_max: usize,
     /// Most bytes of entries and snapshots in one commit, over all rooms; one append is never split.
     pub group_bytes_max: usize,
-    /// How long the committer waits for more once it has something to commit. None by default: while one group is being
-    /// synced, the next one gathers by itself, so waiting pays only where the disk is faster than the senders.
+    /// How long the committer waits for more once it has something to commit, while several write at a time; one that writes
+    /// alone never waits.
     pub gather: Duration,
     /// Free space of the disk below which writes are refused, in bytes: what the log needs to tidy itself up.
     pub disk_reserve_bytes: u64,
@@ -47,7 +47,7 @@ impl Default for EmbeddedOptions {
         Self {
             group_entries_max: 4_096,
             group_bytes_max: 4 * 1024 * 1024,
-            gather: Duration::ZERO,
+            gather: Duration::from_millis(1),
             disk_reserve_bytes: 256 * MIB,
             cache_bytes: 8 * MIB,
             memtable_bytes: 8 * MIB,
