@@ -21,9 +21,9 @@ use crate::shell::{Place, Request, RoomQueue, SubmitRequest};
 
 /// A joined room. It joins again by itself, from where it was, on every new connection.
 ///
-/// Read it: what was not taken is bounded, and a room that nobody reads stops the client's whole connection (answers to
-/// writes too, and a connection that broke is not noticed). To write from one task and read in another, [`split`](Self::split) it; to write alone, drop the events.
-/// The room is left when the last part of it is dropped.
+/// Read it: what was not taken is bounded, and a room that nobody reads stops the client's whole connection. Answers to
+/// writes wait then too, and a connection that broke is not noticed. To write from one task and read in another,
+/// [`split`](Self::split) it; to write alone, drop the events. The room is left when the last part of it is dropped.
 #[derive(Debug)]
 pub struct Room {
     writer: RoomWriter,
