@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub histories: Vec<(u64, History)>,
     /// Requests that were asked of rooms and not answered.
     pub open: usize,
+    /// The client was given something since it was last heard.
+    gave: bool,
     /// Something was planned for earlier than the timer is set to.
     pub timer_is_late: bool,
     /// When the next room is to be asked again.
@@ -58,6 +60,16 @@ pub(super) struct Connection {
 
 /// The clock is looked at at least this often.
 const TIMER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a turn is about.
+enum Next {
+    /// Something lies in the inbox, or past a cursor.
+    Give,
+    /// Something is due by the clock.
+    Tick,
+    /// The client said something.
+    Received(Received),
+}
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +140,7 @@ impl Connection {
             joining: Vec::new(),
             histories: Vec::new(),
             open: 0,
+            gave: false,
             timer_is_late: false,
             retry_at: None,
             rejoins: 0,
@@ -154,27 +167,49 @@ impl Connection {
         }
     }
 
-    /// Does the next thing that there is to do. Of several, any: a room that never rests, a reader that is far behind and a client
-    /// that sends without end each leave the others their turn.
+    /// Does the next thing that there is to do. Whoever was given something is looked at next, and whoever asked something is given
+    /// something next, so that neither a room that never rests nor a client that sends without end keeps the other waiting.
     async fn turn(&mut self, mut timer: std::pin::Pin<&mut Sleep>) -> Result<(), End> {
         if std::mem::take(&mut self.timer_is_late) {
             timer.as_mut().reset(self.deadline());
         }
         let inbox = Arc::clone(&self.inbox);
         let lags = !self.due.is_empty();
-        let something_to_give = async {
+        let give = async {
             if !lags {
                 inbox.rung().await;
             }
         };
-        tokio::select! {
-            () = something_to_give => self.deliver().await,
-            () = timer.as_mut() => {
+        let may_read = self.open < OPEN_REQUESTS_MAX;
+        let next = if self.gave {
+            tokio::select! {
+                biased;
+                () = timer.as_mut() => Next::Tick,
+                received = self.socket.receive(), if may_read => Next::Received(received),
+                () = give => Next::Give,
+            }
+        } else {
+            tokio::select! {
+                biased;
+                () = give => Next::Give,
+                () = timer.as_mut() => Next::Tick,
+                received = self.socket.receive(), if may_read => Next::Received(received),
+            }
+        };
+        match next {
+            Next::Give => {
+                self.gave = true;
+                self.deliver().await
+            }
+            Next::Tick => {
                 self.tick().await?;
                 timer.reset(self.deadline());
                 Ok(())
             }
-            received = self.socket.receive(), if self.open < OPEN_REQUESTS_MAX => self.received(received).await,
+            Next::Received(received) => {
+                self.gave = false;
+                self.received(received).await
+            }
         }
     }
 

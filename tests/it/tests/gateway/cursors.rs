@@ -161,7 +161,7 @@ async fn a_second_join_moves_the_cursor() {
 
 /// Readers come, from any cursor, while a writer writes as fast as it can: for none of them lies anything uncovered between
 /// what it gets from the log and what it gets live.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn history_and_live_leave_nothing_uncovered_between_them() {
     const MESSAGES: u64 = 3_000;
     let server = small_ring().start().await;

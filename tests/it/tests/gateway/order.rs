@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rollcall_it::server::TestServer;
 use rollcall_protocol::{EntryFrame, Format};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_readers_see_thousands_of_messages_in_one_order() {
     const EACH: u64 = 1_000;
     const WRITERS: usize = 4;

@@ -48,7 +48,7 @@ async fn a_room_that_somebody_has_joined_stays() {
 }
 
 /// Sends that meet a room on its way out are taken by its next activation: none is lost or refused.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writes_that_meet_a_room_on_its_way_out_are_taken_by_the_next_activation() {
     let server = TestServer::build().config(|config| config.rooms.idle_ms = 1).start().await;
     let mut alice = server.user(Format::Json, "alice").await;
@@ -64,7 +64,7 @@ async fn writes_that_meet_a_room_on_its_way_out_are_taken_by_the_next_activation
     alice.entries_through("general", 0, 61).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stop_finishes_what_was_taken_and_the_next_start_goes_on() {
     let server = TestServer::start().await;
     let mut alice = server.user(Format::Json, "alice").await;

@@ -57,7 +57,7 @@ async fn devices_of_one_user_live_side_by_side() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_connections_at_once_exactly_one_survives() {
     let server = TestServer::start().await;
     let mut raws = Vec::new();
