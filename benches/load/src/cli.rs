@@ -90,6 +90,10 @@ pub struct Common {
     #[arg(long, conflicts_with = "url")]
     pub keep_data: bool,
 
+    /// With --spawn: a setting of the server, such as log.gather_window_us=500; may be given more than once
+    #[arg(long = "set", conflicts_with = "url", value_name = "SECTION.KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+
     /// The format of the frames
     #[arg(long, value_enum, default_value_t = WireFormat::Json)]
     pub format: WireFormat,
@@ -313,6 +317,13 @@ fn body_bytes(text: &str) -> Result<usize, String> {
         Ok(bytes)
     } else {
         Err(format!("expected {BODY_BYTES_MIN} to {MAX} bytes"))
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if name.contains('.') => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected SECTION.KEY=VALUE".to_owned()),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Report {
     pub format: Option<&'static str>,
     pub load: Option<String>,
     pub file_system: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
     pub seed: Option<u64>,
     pub rooms: Option<u64>,
     pub connections: Option<u64>,
@@ -75,6 +77,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("format", "json or msgpack"),
     ("load", "open loop with its rate, or closed loop with the writes unanswered at once"),
     ("file_system", "of the data folder: type and device"),
+    ("settings", "of the server, beside the harness's own"),
     ("seed", "of all that was drawn at random"),
     ("rooms", "rooms under load"),
     ("connections", "connections at once"),
@@ -144,7 +147,7 @@ impl Report {
             match &value {
                 Value::Array(notes) => {
                     for note in notes {
-                        table.add_row(["note".to_owned(), shown(note)]);
+                        table.add_row([key.clone(), shown(note)]);
                     }
                 }
                 // To be typed again, so as it is.
@@ -212,7 +215,8 @@ mod tests {
     /// A key that is not explained would be one that nobody can use.
     #[test]
     fn every_key_is_explained_in_its_order() {
-        let Value::Object(fields) = serde_json::to_value(Report::default()).unwrap() else { panic!("no object") };
+        let report = Report { settings: vec![String::new()], ..Report::default() };
+        let Value::Object(fields) = serde_json::to_value(report).unwrap() else { panic!("no object") };
         let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
         let explained: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
         assert_eq!(explained, fields);

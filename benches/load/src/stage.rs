@@ -68,7 +68,11 @@ impl Stage {
                 Placement::Free => "no core for each: the figures are of both together".to_owned(),
             }
         );
-        let server = Spawned::start(&binary, folder.path(), placement, settings).await?;
+        // What was asked for on the command line comes last, and so holds.
+        let asked = common.settings.iter().map(|(name, value)| (name.replace('.', "__").to_uppercase(), value.clone()));
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).chain(asked).collect();
+        let server = Spawned::start(&binary, folder.path(), placement, &settings).await?;
         Ok(Self {
             common: common.clone(),
             command,
@@ -128,6 +132,7 @@ impl Stage {
             }),
             file_system: self.folder.as_ref().map(|folder| folder.file_system().to_owned()),
             seed: Some(self.seed),
+            settings: self.common.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect(),
             fsync_ms: self.fsync_ms,
             ..Report::default()
         }

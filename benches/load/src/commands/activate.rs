@@ -35,6 +35,12 @@ const ASKED_MAX: usize = 64;
 /// How long rooms may stay in memory after the last of them was left.
 const PASSIVATION_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Memory is read once it has not fallen for this long: what is freed is given back to the system a little later.
+const MEMORY_STEADY_FOR: Duration = Duration::from_secs(5);
+
+/// Less than this is no fall, in KiB.
+const MEMORY_FALL_KIB_MIN: u64 = 256;
+
 /// How often the server is asked how many rooms it has in memory.
 const PASSIVATION_POLL: Duration = Duration::from_millis(50);
 
@@ -68,7 +74,7 @@ pub async fn run(options: &Activate) -> anyhow::Result<Ending> {
     let latency = RefCell::new(Latency::new());
     let first_seconds = activate(&run, first, &latency).await?;
     wait_until_passive(server).await?;
-    report.rss_kib_after_1000 = Some(server.rss_kib()?);
+    report.rss_kib_after_1000 = Some(steady_rss_kib(server).await?);
 
     let start = stage.mark(&run).await?;
     let rest_seconds = if rest.is_empty() { None } else { Some(activate(&run, rest, &latency).await?) };
@@ -76,7 +82,7 @@ pub async fn run(options: &Activate) -> anyhow::Result<Ending> {
     report.use_cpu(&start, &end);
     let server = stage.own_server()?;
     wait_until_passive(server).await?;
-    report.rss_kib_after_all = Some(server.rss_kib()?);
+    report.rss_kib_after_all = Some(steady_rss_kib(server).await?);
     report.rss_kib_peak = Some(usage::rss_peak_kib(server.pid()?)?);
     // The first ones found a server that was just started; they are measured alone where there are no others.
     let (count, seconds) = rest_seconds.map_or((first.len(), first_seconds), |seconds| (rest.len(), seconds));
@@ -112,6 +118,19 @@ async fn wait_until_passive(server: &Spawned) -> anyhow::Result<()> {
         ensure!(Instant::now() < deadline, "{rooms} rooms were in memory {PASSIVATION_TIMEOUT:?} after they were left");
         tokio::time::sleep(PASSIVATION_POLL).await;
     }
+}
+
+async fn steady_rss_kib(server: &Spawned) -> anyhow::Result<u64> {
+    let mut lowest_kib = server.rss_kib()?;
+    let mut since = Instant::now();
+    while since.elapsed() < MEMORY_STEADY_FOR {
+        tokio::time::sleep(PASSIVATION_POLL).await;
+        let rss_kib = server.rss_kib()?;
+        if rss_kib + MEMORY_FALL_KIB_MIN < lowest_kib {
+            (lowest_kib, since) = (rss_kib, Instant::now());
+        }
+    }
+    server.rss_kib()
 }
 
 /// A connection that joins one room after the other, and leaves each at once.

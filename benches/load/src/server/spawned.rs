@@ -53,7 +53,7 @@ impl Spawned {
         binary: &Path,
         folder: &Path,
         placement: Placement,
-        settings: &[(&str, String)],
+        settings: &[(String, String)],
     ) -> anyhow::Result<Self> {
         let [public, ops] = free_ports()?;
         let secret = format!("{:032x}", rand::random::<u128>());
@@ -67,6 +67,7 @@ impl Spawned {
             ("LIMITS__CONNECTIONS_PER_ADDRESS_MAX", "1000000".to_owned()),
             ("LOGGING__FORMAT", "json".to_owned()),
         ];
+        let own = own.map(|(name, value)| (name.to_owned(), value));
         let settings =
             own.iter().chain(settings).map(|(name, value)| (format!("{VARIABLE_PREFIX}{name}"), value.clone()));
         let mut server = Self {
