@@ -119,7 +119,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Checks that no other join or page that is under way has this id, by which its answer is recognised.
+    fn check_id(&self, id: u64) -> Result<(), ErrorFrame> {
+        let mut under_way = self.joining.iter().map(|(id, _)| id).chain(self.histories.iter().map(|(id, _)| id));
+        if under_way.any(|other| *other == id) {
+            return Err(ErrorFrame::new(ErrorCode::BadRequest, "another command with this id is not answered yet"));
+        }
+        Ok(())
+    }
+
     fn join(&mut self, id: u64, join: &Join) -> Result<(), ErrorFrame> {
+        self.check_id(id)?;
         let is_new = !self.rooms.contains(&join.room) && !self.joining.iter().any(|(_, room)| *room == join.room);
         if is_new && self.rooms.len() + self.joining.len() >= ROOMS_PER_CONNECTION_MAX {
             let message = format!("a connection joins at most {ROOMS_PER_CONNECTION_MAX} rooms");
@@ -141,6 +151,7 @@ impl Connection {
 
     fn ask_history(&mut self, id: u64, history: History) -> Result<(), ErrorFrame> {
         check(&history)?;
+        self.check_id(id)?;
         let rights = self.who.identity.rights(&history.room);
         let request = ViewRequest { user: self.who.identity.user.clone(), rights };
         let asker = self.asker(id);

@@ -32,6 +32,8 @@ pub struct Raw {
     /// Errors that name no command.
     nameless: VecDeque<ErrorFrame>,
     pushes: VecDeque<Incoming>,
+    /// Every error that answered a command, in the order in which they came.
+    errors: Vec<ErrorFrame>,
     /// Whether the connection is over, and the code that it was closed with, if there was one.
     over: Option<Option<u16>>,
     /// Whether pings are answered; they are, unless a test says otherwise.
@@ -73,6 +75,7 @@ impl Raw {
             replies: BTreeMap::new(),
             nameless: VecDeque::new(),
             pushes: VecDeque::new(),
+            errors: Vec::new(),
             over: None,
             answers_pings: true,
         })
@@ -212,6 +215,11 @@ impl Raw {
         list
     }
 
+    /// Returns every error that answered a command since this was asked last, also those that were taken or came under one id.
+    pub fn errors_so_far(&mut self) -> Vec<ErrorFrame> {
+        std::mem::take(&mut self.errors)
+    }
+
     /// Returns the pushes that have come and were not taken.
     pub fn pushes_so_far(&mut self) -> Vec<Incoming> {
         self.pushes.drain(..).collect()
@@ -343,7 +351,10 @@ impl Raw {
         };
         match self.format.decode(&bytes).unwrap() {
             Incoming::Ok(id, fields) => drop(self.replies.insert(id, Ok(*fields))),
-            Incoming::Error(Some(id), error) => drop(self.replies.insert(id, Err(error))),
+            Incoming::Error(Some(id), error) => {
+                self.errors.push(error.clone());
+                self.replies.insert(id, Err(error));
+            }
             Incoming::Error(None, error) => self.nameless.push_back(error),
             Incoming::Ping(_) if self.answers_pings => {
                 let pong = self.format.encode_command(&Command { id: None, op: Op::Pong(Pong {}) });

@@ -94,3 +94,31 @@ async fn more_than_a_room_may_owe() {
     let joined = alice.join("general", Some(0)).await.unwrap();
     assert_eq!((joined.head.get(), joined.last_n), (22, 21));
 }
+
+/// Replies to joins and pages are told apart by their ids, so those under way have different ones.
+#[tokio::test]
+async fn an_id_that_is_in_use() {
+    let server = TestServer::start().await;
+    for format in Format::ALL {
+        let mut alice = server.user(format, "alice").await;
+        let join =
+            |name: &str| Op::Join(Join { room: room(name), after: Some(rollcall_protocol::Seq::ZERO), hash: None });
+        let page = |name: &str| Op::History(rollcall_protocol::History::latest(room(name)));
+        for twice in [[join("one"), join("two")], [page("one"), page("two")], [join("one"), page("two")]] {
+            // In one write, so that the second is read before the first was answered.
+            for op in twice {
+                let command = rollcall_protocol::Command { id: Some(1 << 50), op };
+                alice.feed_bytes(&format.encode_command(&command)).await;
+            }
+            alice.barrier().await;
+            // The second is refused at once, and the first answered in its time.
+            if alice.reply(1 << 50).await.is_err() {
+                alice.reply(1 << 50).await.unwrap();
+            }
+            let mut errors = alice.errors_so_far();
+            errors.retain(|error| error.code != ErrorCode::NotJoined);
+            assert_eq!(errors.iter().map(|error| error.code).collect::<Vec<_>>(), [ErrorCode::BadRequest]);
+            assert!(errors[0].message.contains("id"), "{}", errors[0].message);
+        }
+    }
+}
