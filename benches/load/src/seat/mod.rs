@@ -20,3 +20,6 @@ pub use room_load::RoomLoad;
 pub use schedule::Schedule;
 pub use seated_rooms::SeatedRooms;
 pub use writer::Writer;
+
+#[cfg(test)]
+mod tests;
