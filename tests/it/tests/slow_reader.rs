@@ -1,5 +1,6 @@
 //! A reader that never reads while a room runs at full speed. It has a test binary of its own, since it measures the process's
 //! memory, and the server runs in the same process.
+#![expect(clippy::unwrap_used, reason = "in a test an unwrap is the assertion, in its helper functions, too")]
 
 use std::time::{Duration, Instant};
 

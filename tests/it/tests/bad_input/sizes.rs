@@ -123,7 +123,7 @@ async fn a_text_of_100_000_characters_of_four_bytes_is_one_text_in_every_form() 
         }
         let page = reader
             .history("general", |h| {
-                (h.limit, h.evidence, h.after) = (Some(2), true, Some(rollcall_protocol::Seq::FIRST))
+                (h.limit, h.evidence, h.after) = (Some(2), true, Some(rollcall_protocol::Seq::FIRST));
             })
             .await
             .unwrap();

@@ -101,9 +101,9 @@ async fn a_sync_that_fails_acknowledges_nothing_and_a_retry_finds_the_one_entry(
         bob.entries_through("general", 0, 2).await;
         let failures = server.metric("rollcall_log_failures_total").await;
         if before_writing {
-            faults.fail_next_commit()
+            faults.fail_next_commit();
         } else {
-            faults.fail_next_sync()
+            faults.fail_next_sync();
         }
 
         let (seq, refusals) = send_until_acked(&mut alice, "general", 2, "two").await;

@@ -1,4 +1,5 @@
 //! What clients see while the log or a room fails. The warnings that these tests provoke are listed here.
+#![expect(clippy::unwrap_used, reason = "in a test an unwrap is the assertion, in its helper functions, too")]
 
 mod durability;
 mod expiry;

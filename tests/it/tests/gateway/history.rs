@@ -126,18 +126,15 @@ async fn large_entries_shorten_a_page_on_its_far_side() {
 #[tokio::test]
 async fn questions_that_mean_nothing_are_refused() {
     let (_server, mut alice) = server_with_fifty().await;
-    let at = Seq::new;
-    let questions: [(&str, fn(&mut rollcall_protocol::History)); 3] = [
-        ("one of", |h| (h.after, h.before) = (Some(Seq::new(1)), Some(Seq::new(9)))),
-        ("limit", |h| h.limit = Some(0)),
-        ("limit", |h| h.limit = Some(501)),
-    ];
-    for (named, question) in questions {
-        let error = alice.history("general", question).await.unwrap_err();
+    let at = Some(Seq::new(9));
+    let two_places = alice.history("general", |h| (h.after, h.before) = (at, at)).await.unwrap_err();
+    let none = alice.history("general", |h| h.limit = Some(0)).await.unwrap_err();
+    let many = alice.history("general", |h| h.limit = Some(501)).await.unwrap_err();
+    for (error, named) in [(two_places, "one of"), (none, "limit"), (many, "limit")] {
         assert_eq!(error.code, ErrorCode::BadRequest);
         assert!(error.message.contains(named), "{}", error.message);
     }
-    let whole = alice.history("general", |h| (h.after, h.limit) = (Some(at(0)), Some(500))).await.unwrap();
+    let whole = alice.history("general", |h| (h.after, h.limit) = (Some(Seq::ZERO), Some(500))).await.unwrap();
     assert_eq!(whole.list.len(), 50);
     assert_eq!(whole.list[49].body, Some(Body::text("message 49").unwrap()));
 }

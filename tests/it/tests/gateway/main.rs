@@ -1,4 +1,5 @@
 //! The gateway as a client meets it: commands, replies, pushes, cursors, sessions, and how connections end.
+#![expect(clippy::unwrap_used, reason = "in a test an unwrap is the assertion, in its helper functions, too")]
 
 mod commands;
 mod cursors;
