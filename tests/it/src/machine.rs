@@ -111,6 +111,6 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
             return value;
         }
         assert!(Instant::now() < deadline, "waited 20 s in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await; // pace: between looks at the condition
     }
 }

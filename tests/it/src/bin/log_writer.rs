@@ -40,7 +40,7 @@ async fn write(log: Arc<EmbeddedLog>, room: RoomId) {
         };
         let Ok(mut scribe) = scribe else {
             // The log is being reopened.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await; // pace: asked again until it is there
             continue;
         };
         for count in (1..8).cycle() {
