@@ -12,7 +12,7 @@ pub struct QueueLimits {
     pub bytes_max: usize,
 }
 
-/// Counts what a room owes: requests and subscriptions. A room that owes nothing may be given up.
+/// Counts what a room owes: requests and leases. A room that owes nothing may be given up.
 #[derive(Debug)]
 pub struct Admission {
     limits: QueueLimits,
@@ -23,7 +23,7 @@ pub struct Admission {
 struct Counts {
     entries: usize,
     bytes: usize,
-    subscriptions: usize,
+    leases: usize,
     closed: bool,
     /// When the room last owed anything.
     busy_at: Instant,
@@ -45,7 +45,7 @@ pub struct Permit {
     bytes: usize,
 }
 
-/// A subscription's hold on a room: while there is one, the room is not idle.
+/// A hold on a room, of a subscription or of its activation: while there is one, the room is not idle.
 #[derive(Debug)]
 pub struct Lease {
     admission: Arc<Admission>,
@@ -54,7 +54,7 @@ pub struct Lease {
 impl Admission {
     /// Counts from nothing, at the time `now`.
     pub fn new(limits: QueueLimits, now: Instant) -> Arc<Self> {
-        let counts = Counts { entries: 0, bytes: 0, subscriptions: 0, closed: false, busy_at: now };
+        let counts = Counts { entries: 0, bytes: 0, leases: 0, closed: false, busy_at: now };
         Arc::new(Self { limits, counts: Mutex::new(counts) })
     }
 
@@ -76,16 +76,16 @@ impl Admission {
         Ok(Permit { admission: Arc::clone(self), bytes })
     }
 
-    /// Counts a subscription.
+    /// Counts a lease.
     pub fn lease(self: &Arc<Self>) -> Lease {
-        self.counts().subscriptions += 1;
+        self.counts().leases += 1;
         Lease { admission: Arc::clone(self) }
     }
 
     /// Takes nothing any more, if nothing is owed and nothing was for `idle`. Says whether the room is closed now.
     pub fn close_if_idle(&self, now: Instant, idle: Duration) -> bool {
         let mut counts = self.counts();
-        let owes = counts.entries + counts.subscriptions > 0;
+        let owes = counts.entries + counts.leases > 0;
         if !owes && now.saturating_duration_since(counts.busy_at) >= idle {
             counts.closed = true;
         }
@@ -117,7 +117,7 @@ impl Drop for Permit {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        counts.subscriptions -= 1;
+        counts.leases -= 1;
         counts.busy_at = Instant::now();
     }
 }

@@ -20,6 +20,9 @@ use super::tail::{RingLimits, Tail};
 use crate::ports::{Clock, Log};
 use crate::room::Refusal;
 
+/// How many actors of a room are asked, one after the other, when each of them is just being given up.
+const TRIES_MAX: usize = 16;
+
 /// What the directory's rooms are made with.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomSettings {
@@ -81,10 +84,11 @@ impl Directory {
 
     /// Returns a room, and activates it if need be; none while the node gives its rooms up.
     pub fn room(&self, room: &RoomId) -> Option<Arc<RoomHandle>> {
+        let mut rooms = self.shared.rooms();
+        // Looked at under the lock: a drain collects the rooms under it, after it said so.
         if self.shared.draining.load(Ordering::Acquire) {
             return None;
         }
-        let mut rooms = self.shared.rooms();
         if let Some(handle) = rooms.get(room) {
             return Some(Arc::clone(handle));
         }
@@ -96,7 +100,12 @@ impl Directory {
     /// Asks a room; the answer comes into the asker's inbox, exactly once. What one asker asks of one room is taken in that order.
     pub fn ask(&self, room: &RoomId, ask: Ask, asker: &Asker) {
         let mut ask = ask;
-        while let Some(handle) = self.room(room) {
+        let mut why = "the room is moving";
+        for _ in 0..TRIES_MAX {
+            let Some(handle) = self.room(room) else {
+                why = "the server is stopping";
+                break;
+            };
             match handle.ask(ask, asker) {
                 Ok(()) => return,
                 Err(back) => ask = back,
@@ -109,7 +118,7 @@ impl Directory {
             Ask::View(_) => ReplyKind::View,
         };
         ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, None)
-            .refuse(Refusal::Unavailable("the server is stopping".to_owned()));
+            .refuse(Refusal::Unavailable(why.to_owned()));
     }
 
     fn activate(&self, room: &RoomId) -> Arc<RoomHandle> {
@@ -125,7 +134,7 @@ impl Directory {
         let admission = Admission::new(shared.settings.queue, Instant::now());
         let tail = Tail::new(room.clone(), shared.settings.ring);
         let handle = RoomHandle::new(actor, admission, tail, Arc::clone(&shared.log));
-        let _ = handle.actor.cast(RoomMsg::Begin(Arc::clone(&handle)));
+        let _ = handle.actor.cast(RoomMsg::Begin(Arc::clone(&handle), handle.admission.lease()));
         handle
     }
 
@@ -166,6 +175,11 @@ impl Directory {
 impl Shared {
     pub fn log(&self) -> Arc<dyn Log> {
         Arc::clone(&self.log)
+    }
+
+    /// Returns how many requests a room takes before it answers `busy`.
+    pub fn queue_entries_max(&self) -> usize {
+        self.settings.queue.entries_max
     }
 
     pub fn now_ms(&self) -> i64 {

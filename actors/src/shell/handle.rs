@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ractor::ActorRef;
+use ractor::{ActorRef, MessagingErr};
 use rollcall_protocol::{Joined, RoomId, Seq, Signal, SignalKind, UserId};
 
 use super::admission::{Admission, Lease, NotAdmitted};
@@ -68,7 +68,8 @@ impl RoomHandle {
     /// Takes a request, unless the queue is full: then the answer is `busy`. What is asked in one order is taken in that order.
     ///
     /// # Errors
-    /// Gives the request back where the room is being given up: it is to be asked of the room's next actor.
+    /// Gives the request back where the room is being given up or its actor has failed: it is to be asked of the room's next
+    /// actor.
     pub fn ask(&self, ask: Ask, asker: &Asker) -> Result<(), Ask> {
         let (kind, bytes) = match &ask {
             Ask::Write(write) => (ReplyKind::Write, write.weight_bytes()),
@@ -92,9 +93,11 @@ impl RoomHandle {
             Ask::Join(join) => Request::Join(join, reply),
             Ask::View(view) => Request::View(view, reply),
         };
-        // An actor that is gone drops the message, and the reply slot in it answers by itself.
-        let _ = self.actor.cast(RoomMsg::Request(request));
-        Ok(())
+        match self.actor.cast(RoomMsg::Request(request)) {
+            Err(MessagingErr::SendErr(RoomMsg::Request(request))) => Err(request.take_back()),
+            // A message that the actor never gets to is dropped, and the reply slot in it answers by itself.
+            _ => Ok(()),
+        }
     }
 
     /// Returns the room's shared tail.
@@ -110,7 +113,7 @@ impl RoomHandle {
     /// # Cancel safety
     /// Dropping the future ends the read if nobody else waits for it.
     pub async fn page(&self, cursor: Seq, head: Seq) -> Result<Vec<Arc<Frame>>, LogError> {
-        self.pages.read(&*self.log, self.tail.room(), cursor, head).await
+        self.pages.read(&*self.log, &self.tail, cursor, head).await
     }
 
     /// Tells everybody else in the room something ephemeral.
@@ -129,14 +132,15 @@ pub struct Subscribed {
     pub cursor: Seq,
     /// The room.
     pub room: Arc<RoomHandle>,
-    /// The bell that the room rings; up, since the connection has not looked yet.
+    /// The bell that the room rings. Whoever takes the subscription looks once by itself: what lay past the cursor before rang
+    /// nothing.
     pub bell: Arc<Doorbell>,
     key: usize,
     _lease: Lease,
 }
 
 impl Subscribed {
-    /// Hangs up a bell, rung already, and holds the room.
+    /// Hangs up a bell, and holds the room.
     pub(super) fn new(joined: Joined, cursor: Seq, room: Arc<RoomHandle>, inbox: Arc<Inbox>) -> Self {
         let bell = Doorbell::new(joined.room.clone(), inbox);
         let key = room.tail.hang_up(Arc::clone(&bell));

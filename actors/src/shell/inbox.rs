@@ -221,6 +221,11 @@ impl ReplySlot {
         self.give_refusal(refusal);
     }
 
+    /// Takes the promise back; somebody else makes it again.
+    pub fn withdraw(mut self) {
+        self.answered = true;
+    }
+
     fn give_refusal(&mut self, refusal: Refusal) {
         let began = self.began;
         let reply = match self.kind {

@@ -20,6 +20,7 @@ mod frame;
 mod handle;
 mod inbox;
 mod pages;
+mod redactions;
 mod request;
 mod room_actor;
 mod sessions;

@@ -2,6 +2,7 @@
 
 use rollcall_protocol::{Body, DeviceId, Epoch, ErrorCode, ErrorFrame, Hash, RoomId, Seq, UserId, WriteOp};
 
+use super::handle::Ask;
 use super::inbox::ReplySlot;
 use crate::room::{ChangeKind, Rights};
 
@@ -78,6 +79,18 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// Takes the question back, and the promise with it: nobody has seen either.
+    pub fn take_back(self) -> Ask {
+        let (ask, reply) = match self {
+            Self::Write(write, reply) => (Ask::Write(write), reply),
+            Self::Change(change, reply) => (Ask::Change(change), reply),
+            Self::Join(join, reply) => (Ask::Join(join), reply),
+            Self::View(view, reply) => (Ask::View(view), reply),
+        };
+        reply.withdraw();
+        ask
+    }
+
     /// Takes the promise out, to answer with a refusal.
     pub fn into_reply(self) -> ReplySlot {
         match self {

@@ -1,26 +1,37 @@
 //! The room's actor: feeds the core and carries out its effects. Its mailbox is the room's order; no handler waits for the log,
 //! whose answers are cast back into the same mailbox.
 
+mod joining;
+mod report;
+mod targets;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::Rng as _;
-use rollcall_protocol::{Entry, ErrorCode, ErrorFrame, Joined, OwnerId, Salt, Seq};
+use rollcall_protocol::{Entry, ErrorCode, ErrorFrame, OwnerId, Salt, Seq};
 
+use self::report::{PANICKED, report};
 use super::activation::{Activation, activate};
+use super::admission::Lease;
 use super::directory::Shared;
-use super::handle::{RoomHandle, Subscribed};
+use super::handle::RoomHandle;
 use super::inbox::ReplySlot;
-use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest, diverged, expired};
+use super::redactions::Redactions;
+use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use crate::ports::{Append, AppendOutcome, LogError, ReadRange};
-use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, Submit, Target};
+use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, Target};
+
+/// What is told to whoever asks a room that is being given up.
+const MOVING: &str = "the room is moving";
 
 /// What comes into a room's mailbox.
 #[derive(Debug)]
 pub(super) enum RoomMsg {
-    /// The room's own handle, once it exists.
-    Begin(Arc<RoomHandle>),
+    /// The room's own handle, once it exists, and a hold on the room until the log has activated it: of two activations that are
+    /// under way the later one would fence the other.
+    Begin(Arc<RoomHandle>, Lease),
     /// The log answered the activation.
     Activated(Box<Result<Activation, LogError>>),
     /// Somebody asks.
@@ -58,6 +69,8 @@ struct Active {
     core: RoomCore<ReplySlot>,
     /// Writes whose target is being read from the log, and those of the same device that came after, in order.
     lookups: BTreeMap<SenderKey, VecDeque<(Box<WriteRequest>, ReplySlot)>>,
+    /// Those that a write may have missed whose target was looked at before its turn.
+    redactions: Redactions,
 }
 
 impl Actor for RoomActor {
@@ -80,13 +93,12 @@ impl Actor for RoomActor {
         state: &mut RoomActorState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RoomMsg::Begin(handle) => state.begin(&myself, handle),
+            RoomMsg::Begin(handle, lease) => state.begin(&myself, handle, lease),
             RoomMsg::Activated(result) => state.activated(&myself, *result),
             RoomMsg::Request(request) => state.request(&myself, request),
             RoomMsg::Appended(outcome) => state.appended(&myself, outcome),
             RoomMsg::TargetFound(key, target) => state.target_found(&myself, &key, target),
-            RoomMsg::JoinChecked(join, reply, Ok(())) => state.join(&join, reply),
-            RoomMsg::JoinChecked(_, reply, Err(error)) => reply.joined(Err(error)),
+            RoomMsg::JoinChecked(join, reply, result) => state.join_checked(&join, reply, result),
             RoomMsg::Drain => state.drain(&myself),
         }
         Ok(())
@@ -94,41 +106,42 @@ impl Actor for RoomActor {
 }
 
 impl RoomActorState {
-    fn begin(&mut self, myself: &ActorRef<RoomMsg>, handle: Arc<RoomHandle>) {
+    fn begin(&mut self, myself: &ActorRef<RoomMsg>, handle: Arc<RoomHandle>, lease: Lease) {
         let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
         self.handle = Some(handle);
         let owner = OwnerId(rand::random());
-        self.shared.spawn(async move {
-            let result = activate(&*log, &room, owner).await;
-            let _ = actor.cast(RoomMsg::Activated(Box::new(result)));
-        });
+        let lost = RoomMsg::Activated(Box::new(Err(LogError::Unavailable(PANICKED.to_owned()))));
+        self.shared.spawn(report(actor, lost, async move {
+            let _lease = lease;
+            RoomMsg::Activated(Box::new(activate(&*log, &room, owner).await))
+        }));
     }
 
     fn activated(&mut self, myself: &ActorRef<RoomMsg>, result: Result<Activation, LogError>) {
-        let Phase::Activating(waiting) = std::mem::replace(&mut self.phase, Phase::Over) else { return };
-        let Some(handle) = self.handle.clone() else { return };
+        let (Phase::Activating(waiting), Some(handle)) = (&mut self.phase, &self.handle) else { return };
         match result {
             Ok(Activation { fence, state, last_snapshot }) => {
+                let waiting = std::mem::take(waiting);
                 handle.tail.begin(state.head);
                 let core = RoomCore::new(fence, state, last_snapshot);
-                self.phase = Phase::Active(Box::new(Active { core, lookups: BTreeMap::new() }));
+                self.phase = Phase::Active(Box::new(Active {
+                    core,
+                    lookups: BTreeMap::new(),
+                    redactions: Redactions::default(),
+                }));
                 waiting.into_iter().for_each(|request| self.request(myself, request));
             }
             Err(error) => {
                 let room = handle.tail.room();
                 tracing::warn!(%room, %error, "failed to activate a room");
-                let why = || Refusal::Unavailable("the room's log cannot be read now".to_owned());
-                waiting.into_iter().for_each(|request| request.into_reply().refuse(why()));
-                self.over(myself);
+                self.over(myself, "the room's log cannot be read now");
             }
         }
     }
 
     fn request(&mut self, myself: &ActorRef<RoomMsg>, request: Request) {
         match (&mut self.phase, request) {
-            (Phase::Over, request) => {
-                request.into_reply().refuse(Refusal::Unavailable("the room is moving".to_owned()));
-            }
+            (Phase::Over, request) => request.into_reply().refuse(Refusal::Unavailable(MOVING.to_owned())),
             (Phase::Activating(waiting), request) => waiting.push(request),
             (Phase::Active(_), Request::Write(write, reply)) => self.write(myself, write, reply),
             (Phase::Active(_), Request::Change(change, reply)) => {
@@ -138,145 +151,6 @@ impl RoomActorState {
             (Phase::Active(_), Request::Join(join, reply)) => self.check_join(myself, join, reply),
             (Phase::Active(active), Request::View(view, reply)) => reply.view(active.view(self.handle.as_ref(), &view)),
         }
-    }
-
-    /// Passes a write to the core, once what it is about is known. Writes of one device keep their order: while one waits for the
-    /// log, those after it wait behind it.
-    fn write(&mut self, myself: &ActorRef<RoomMsg>, write: Box<WriteRequest>, reply: ReplySlot) {
-        let Phase::Active(active) = &mut self.phase else { return };
-        let key = SenderKey { user: write.user.clone(), device: write.device.clone() };
-        if let Some(waiting) = active.lookups.get_mut(&key) {
-            waiting.push_back((write, reply));
-            return;
-        }
-        match self.find_target(&write) {
-            Found::Known(target) => self.submit(myself, *write, target, reply),
-            Found::AskLog(seq) => {
-                self.look_up(myself, key.clone(), seq);
-                if let Phase::Active(active) = &mut self.phase {
-                    active.lookups.insert(key, VecDeque::from([(write, reply)]));
-                }
-            }
-        }
-    }
-
-    fn find_target(&self, write: &WriteRequest) -> Found {
-        let (Some(seq), Phase::Active(active)) = (write.target, &self.phase) else { return Found::Known(None) };
-        let state = active.core.committed();
-        if seq == Seq::ZERO || seq > state.head {
-            return Found::Known(Some(Target::Absent(seq)));
-        }
-        if seq < state.floor {
-            return Found::Known(Some(Target::Expired(seq)));
-        }
-        let recent = self.handle.as_ref().and_then(|handle| handle.tail.find(seq, target_of));
-        recent.map_or(Found::AskLog(seq), |target| Found::Known(Some(target)))
-    }
-
-    fn look_up(&self, myself: &ActorRef<RoomMsg>, key: SenderKey, seq: Seq) {
-        let Some(handle) = self.handle.clone() else { return };
-        let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
-        self.shared.spawn(async move {
-            let target = match log.read(&room, only(seq)).await {
-                Ok(entries) => entries.first().map_or(Target::Absent(seq), target_of),
-                Err(LogError::Expired { .. }) => Target::Expired(seq),
-                Err(LogError::Unavailable(_) | LogError::Damaged(_)) => Target::Unreadable(seq),
-            };
-            let _ = actor.cast(RoomMsg::TargetFound(key, target));
-        });
-    }
-
-    fn target_found(&mut self, myself: &ActorRef<RoomMsg>, key: &SenderKey, target: Target) {
-        let Phase::Active(active) = &mut self.phase else { return };
-        let Some(mut waiting) = active.lookups.remove(key) else { return };
-        let Some((first, reply)) = waiting.pop_front() else { return };
-        self.submit(myself, *first, Some(target), reply);
-        // Those that waited take their turn; should another of them have to ask the log, the rest waits behind it again.
-        waiting.into_iter().for_each(|(write, reply)| self.write(myself, write, reply));
-    }
-
-    fn submit(&mut self, myself: &ActorRef<RoomMsg>, write: WriteRequest, target: Option<Target>, reply: ReplySlot) {
-        let submit = Submit {
-            reply,
-            sender: write.user,
-            device: write.device,
-            n: write.n,
-            prev: write.prev,
-            since: write.since,
-            op: write.op,
-            target,
-            body: write.body,
-            salt: draw_salt(),
-            rights: write.rights,
-        };
-        self.feed(myself, Input::Submit(submit));
-    }
-
-    /// Joins at once where the room itself knows that the cursor lies on its history, and asks the log where it does not.
-    fn check_join(&mut self, myself: &ActorRef<RoomMsg>, join: Box<JoinRequest>, reply: ReplySlot) {
-        let Phase::Active(active) = &self.phase else { return };
-        let state = active.core.committed();
-        if !join.rights.read || !state.admits(&join.user) {
-            return reply.joined(Err(ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed")));
-        }
-        let Some(after) = join.after else { return self.join(&join, reply) };
-        if after.next() < state.floor {
-            return reply.joined(Err(expired(after, state.floor)));
-        }
-        let Some(handle) = self.handle.clone() else { return };
-        let own_hash = if after == state.head {
-            Some(state.hash)
-        } else if after.next() == state.floor {
-            Some(state.floor_hash)
-        } else {
-            handle.tail.find(after, |entry| entry.hash)
-        };
-        let head = state.head;
-        match (join.hash, own_hash) {
-            (None, _) if after <= head => self.join(&join, reply),
-            (Some(theirs), Some(ours)) if theirs == ours => self.join(&join, reply),
-            (Some(_), Some(_)) => reply.joined(Err(diverged(after, head))),
-            _ => self.check_join_in_log(myself, join, reply, after),
-        }
-    }
-
-    fn check_join_in_log(&self, myself: &ActorRef<RoomMsg>, join: Box<JoinRequest>, reply: ReplySlot, after: Seq) {
-        let Some(handle) = self.handle.clone() else { return };
-        let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
-        self.shared.spawn(async move {
-            let away =
-                |_| ErrorFrame::new(ErrorCode::Unavailable, "the room's log cannot be read now").retry_after_ms(200);
-            let result = async {
-                let last = log.tail(&room).await.map_err(away)?.map_or(Seq::ZERO, |tail| tail.last_seq);
-                if after > last {
-                    return Err(diverged(after, last));
-                }
-                let entries = log.read(&room, only(after)).await.map_err(away)?;
-                let ours = entries.first().map(|entry| entry.hash);
-                if join.hash.is_some() && join.hash != ours { Err(diverged(after, last)) } else { Ok(()) }
-            };
-            let result = result.await;
-            let _ = actor.cast(RoomMsg::JoinChecked(join, reply, result));
-        });
-    }
-
-    fn join(&self, join: &JoinRequest, reply: ReplySlot) {
-        let (Phase::Active(active), Some(handle)) = (&self.phase, self.handle.clone()) else {
-            return reply.refuse(Refusal::Unavailable("the room is moving".to_owned()));
-        };
-        let state = active.core.committed();
-        let key = SenderKey { user: join.user.clone(), device: join.device.clone() };
-        let joined = Joined {
-            room: handle.tail.room().clone(),
-            epoch: active.core.fence().epoch,
-            head: state.head,
-            floor: state.floor,
-            hash: state.hash,
-            last_n: state.last_n(&key),
-        };
-        let cursor = join.after.unwrap_or(state.head);
-        let inbox = Arc::clone(reply.inbox());
-        reply.joined(Ok(Subscribed::new(joined, cursor, handle, inbox)));
     }
 
     fn appended(&mut self, myself: &ActorRef<RoomMsg>, outcome: AppendOutcome) {
@@ -295,13 +169,9 @@ impl RoomActorState {
     }
 
     fn drain(&mut self, myself: &ActorRef<RoomMsg>) {
-        match &mut self.phase {
+        match self.phase {
             Phase::Active(_) => self.feed(myself, Input::Drain),
-            Phase::Activating(waiting) => {
-                let why = || Refusal::Unavailable("the room is moving".to_owned());
-                waiting.drain(..).for_each(|request| request.into_reply().refuse(why()));
-                self.over(myself);
-            }
+            Phase::Activating(_) => self.over(myself, MOVING),
             Phase::Over => {}
         }
     }
@@ -313,20 +183,19 @@ impl RoomActorState {
         let mut effects = std::mem::take(&mut self.effects);
         active.core.handle(self.shared.now_ms(), input, &mut effects);
         let fence = active.core.fence();
+        if effects.iter().any(|effect| matches!(effect, Effect::Stop(_))) {
+            self.shared.forget(&handle);
+        }
         for effect in effects.drain(..) {
             match effect {
                 Effect::Append(entries) => {
                     let append = Append { room: handle.tail.room().clone(), fence, entries };
-                    let (outcome, actor) = (self.shared.log().append(append), myself.clone());
-                    self.shared.spawn(async move {
-                        let outcome = outcome.await;
-                        let _ = actor.cast(RoomMsg::Appended(outcome));
-                    });
+                    let outcome = self.shared.log().append(append);
+                    let lost = RoomMsg::Appended(AppendOutcome::Unknown(PANICKED.to_owned()));
+                    let appended = async move { RoomMsg::Appended(outcome.await) };
+                    self.shared.spawn(report(myself.clone(), lost, appended));
                 }
-                Effect::Deliver(entries) => {
-                    self.shared.count_committed(&entries);
-                    handle.tail.push(entries);
-                }
+                Effect::Deliver(entries) => self.deliver(&handle, entries),
                 Effect::Reply(reply, answer) => reply.write(answer),
                 Effect::Snapshot(snapshot) => {
                     let (log, room) = (self.shared.log(), handle.tail.room().clone());
@@ -338,19 +207,37 @@ impl RoomActorState {
                 }
                 Effect::Stop(reason) => {
                     tracing::debug!(room = %handle.tail.room(), ?reason, "gave a room up");
-                    self.over(myself);
+                    self.over(myself, MOVING);
                 }
             }
         }
         self.effects = effects;
     }
 
-    /// Ends the actor: the directory forgets it first, so that whoever is told to come again finds the next one.
-    fn over(&mut self, myself: &ActorRef<RoomMsg>) {
-        self.phase = Phase::Over;
-        if let Some(handle) = self.handle.clone() {
-            self.shared.forget(&handle);
+    /// Shows committed entries to everybody.
+    fn deliver(&mut self, handle: &RoomHandle, entries: Arc<[Entry]>) {
+        self.shared.count_committed(&entries);
+        let Phase::Active(active) = &mut self.phase else { return };
+        if active.lookups.is_empty() {
+            // A write waits for its turn behind no more than the queue holds, and perhaps the room's creation.
+            let back = self.shared.queue_entries_max() as u64 + 1;
+            active.redactions.forget_before(Seq::new(entries[0].seq.get().saturating_sub(back)));
         }
+        handle.tail.push(active.redactions.take_in(entries));
+    }
+
+    /// Ends the actor: the directory forgets it first, so that whoever is told to come again finds the next one. Then whoever
+    /// still waits is told so.
+    fn over(&mut self, myself: &ActorRef<RoomMsg>, why: &str) {
+        if let Some(handle) = &self.handle {
+            self.shared.forget(handle);
+        }
+        let waiting: Vec<ReplySlot> = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Activating(waiting) => waiting.into_iter().map(Request::into_reply).collect(),
+            Phase::Active(active) => active.lookups.into_values().flatten().map(|(_, reply)| reply).collect(),
+            Phase::Over => Vec::new(),
+        };
+        waiting.into_iter().for_each(|reply| reply.refuse(Refusal::Unavailable(why.to_owned())));
         myself.stop(None);
     }
 }
@@ -359,7 +246,7 @@ impl Active {
     fn view(&self, handle: Option<&Arc<RoomHandle>>, view: &ViewRequest) -> Result<RoomView, ErrorFrame> {
         let state = self.core.committed();
         if !view.rights.read || !state.admits(&view.user) {
-            return Err(ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed"));
+            return Err(forbidden());
         }
         let handle = handle.expect("an active room has its handle");
         Ok(RoomView {
@@ -373,16 +260,8 @@ impl Active {
     }
 }
 
-/// Where a write's target was found.
-enum Found {
-    /// Here, or the write has none.
-    Known(Option<Target>),
-    /// Only the log knows.
-    AskLog(Seq),
-}
-
-fn target_of(entry: &Entry) -> Target {
-    Target::Found { seq: entry.seq, kind: entry.kind, sender: entry.sender.clone(), redacted: entry.is_redacted() }
+fn forbidden() -> ErrorFrame {
+    ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed")
 }
 
 /// The range of one entry.

@@ -35,6 +35,8 @@ struct Ring {
     entries: usize,
     bytes: usize,
     head: Seq,
+    /// How many redactions were shown.
+    redactions: u64,
     ended: bool,
 }
 
@@ -54,7 +56,7 @@ pub enum Pulled {
 impl Tail {
     /// Makes the tail of a room that is being activated.
     pub fn new(room: RoomId, limits: RingLimits) -> Arc<Self> {
-        let ring = Ring { frames: VecDeque::new(), entries: 0, bytes: 0, head: Seq::ZERO, ended: false };
+        let ring = Ring { frames: VecDeque::new(), entries: 0, bytes: 0, head: Seq::ZERO, redactions: 0, ended: false };
         Arc::new(Self { room, limits, ring: RwLock::new(ring), readers: Mutex::new(Slab::new()) })
     }
 
@@ -73,8 +75,14 @@ impl Tail {
         self.ring().head
     }
 
+    /// Returns how many redactions were shown so far.
+    pub fn redactions(&self) -> u64 {
+        self.ring().redactions
+    }
+
     /// Shows a committed batch to everybody: rings each reader's bell, which costs about as much as their number, and no more
-    /// for a reader that has not looked since the last time.
+    /// for a reader that has not looked since the last time. What the batch redacts is never shown again; edits of what an
+    /// earlier one redacted come without their bodies.
     pub fn push(&self, entries: Arc<[Entry]>) {
         let redacted: Vec<Seq> =
             entries.iter().filter(|entry| entry.kind == Kind::Redact).filter_map(|entry| entry.target).collect();
@@ -182,6 +190,7 @@ impl Ring {
     }
 
     fn redact(&mut self, target: Seq) {
+        self.redactions += 1;
         for frame in &mut self.frames {
             if let Some(redacted) = frame.redacted(target) {
                 self.bytes -= frame.weight_bytes() - redacted.weight_bytes();
