@@ -1,0 +1,254 @@
+//! A log whose calls a test holds back and lets fail, on top of any other log.
+
+mod gate;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use rollcall_actors::ports::{
+    Append, AppendOutcome, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange, StoredSnapshot,
+};
+use rollcall_protocol::{OwnerId, RoomId, Seq};
+use tokio::sync::oneshot;
+
+pub use gate::Gate;
+
+/// What becomes of an append, where the log under it is not simply asked.
+#[derive(Debug)]
+pub enum Fate {
+    /// Nothing is stored, for a reason that passes.
+    Refused,
+    /// Nothing is stored, and the owner is told that it is none.
+    Fenced,
+    /// It is stored, and nobody hears of it.
+    UnknownStored,
+    /// It is not stored, and nobody hears of it.
+    UnknownNotStored,
+    /// Nobody hears of it, and it reaches the log when the test says so: see [`ControlledLog::deliver_late`].
+    UnknownLate,
+    /// The call itself panics, in the room's actor, when the test says so: see [`Stuck`].
+    PanicInCall(Panic),
+    /// The call returns, and what waits for its outcome panics.
+    PanicInTask,
+}
+
+/// An append that waits in its call, and its actor with it, until it is told to panic.
+#[derive(Debug)]
+pub struct Panic {
+    entered: oneshot::Sender<()>,
+    told: mpsc::Receiver<()>,
+}
+
+/// The test's end of an append that panics in its call.
+#[derive(Debug)]
+pub struct Stuck {
+    entered: oneshot::Receiver<()>,
+    tell: mpsc::Sender<()>,
+}
+
+impl Stuck {
+    /// Waits until the append was called. Its actor takes nothing out of its mailbox from then on.
+    pub async fn entered(&mut self) {
+        gate::in_time(&mut self.entered).await.expect("the append's fate was dropped");
+    }
+
+    /// Lets the call panic.
+    pub fn panic(self) {
+        self.tell.send(()).expect("the append's fate was dropped");
+    }
+}
+
+/// The log. Only one append of a room may be under way at a time, as it is with a room's actor: held appends keep no order.
+pub struct ControlledLog {
+    shared: Arc<Shared>,
+    /// Holds appends back before they reach the log.
+    pub appends: Arc<Gate>,
+    /// Holds activations back before they reach the log.
+    pub activations: Arc<Gate>,
+    /// Holds reads back before they reach the log.
+    pub reads: Arc<Gate>,
+    /// Holds the answers to reads back.
+    pub read_answers: Arc<Gate>,
+}
+
+struct Shared {
+    log: Arc<dyn Log>,
+    fates: Mutex<VecDeque<Fate>>,
+    late: Mutex<Vec<Append>>,
+    failing_activations: AtomicUsize,
+    failing_reads: AtomicUsize,
+    activations: AtomicUsize,
+    appends: AtomicUsize,
+    ranges_read: Mutex<Vec<ReadRange>>,
+}
+
+impl ControlledLog {
+    /// Stands over a log; as long as nothing is controlled, it adds nothing.
+    pub fn over(log: Arc<dyn Log>) -> Arc<Self> {
+        let shared = Shared {
+            log,
+            fates: Mutex::default(),
+            late: Mutex::default(),
+            failing_activations: AtomicUsize::new(0),
+            failing_reads: AtomicUsize::new(0),
+            activations: AtomicUsize::new(0),
+            appends: AtomicUsize::new(0),
+            ranges_read: Mutex::default(),
+        };
+        let [appends, activations, reads, read_answers] = [(); 4].map(|()| Arc::new(Gate::new()));
+        Arc::new(Self { shared: Arc::new(shared), appends, activations, reads, read_answers })
+    }
+
+    /// Decides about the next append that nothing was decided about yet, of whatever room.
+    pub fn next_append(&self, fate: Fate) {
+        locked(&self.shared.fates).push_back(fate);
+    }
+
+    /// Lets the next append panic in its call, when told to.
+    pub fn panic_in_next_append(&self) -> Stuck {
+        let (entered, has_entered) = oneshot::channel();
+        let (tell, told) = mpsc::channel();
+        self.next_append(Fate::PanicInCall(Panic { entered, told }));
+        Stuck { entered: has_entered, tell }
+    }
+
+    /// Gives the log the appends that were late, and returns what became of them.
+    pub async fn deliver_late(&self) -> Vec<AppendOutcome> {
+        let late = std::mem::take(&mut *locked(&self.shared.late));
+        let mut outcomes = Vec::new();
+        for append in late {
+            outcomes.push(self.shared.log.append(append).await);
+        }
+        outcomes
+    }
+
+    /// Lets this many activations fail.
+    pub fn fail_activations(&self, count: usize) {
+        self.shared.failing_activations.store(count, Ordering::SeqCst);
+    }
+
+    /// Lets this many reads of entries fail.
+    pub fn fail_reads(&self, count: usize) {
+        self.shared.failing_reads.store(count, Ordering::SeqCst);
+    }
+
+    /// Returns how many activations reached the log.
+    pub fn activations_so_far(&self) -> usize {
+        self.shared.activations.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many appends were called.
+    pub fn appends_so_far(&self) -> usize {
+        self.shared.appends.load(Ordering::SeqCst)
+    }
+
+    /// Returns the ranges that were read since the last call.
+    pub fn take_ranges_read(&self) -> Vec<ReadRange> {
+        std::mem::take(&mut *locked(&self.shared.ranges_read))
+    }
+}
+
+impl Shared {
+    async fn append(&self, append: Append, fate: Option<Fate>) -> AppendOutcome {
+        let unknown = || AppendOutcome::Unknown("the answer was lost".to_owned());
+        match fate {
+            None => self.log.append(append).await,
+            Some(Fate::Refused) => AppendOutcome::NotCommitted(NotCommitted::Refused("the disk is full".to_owned())),
+            Some(Fate::Fenced) => AppendOutcome::NotCommitted(NotCommitted::Fenced),
+            Some(Fate::UnknownNotStored) => unknown(),
+            Some(Fate::UnknownStored) => {
+                assert_eq!(self.log.append(append).await, AppendOutcome::Committed);
+                unknown()
+            }
+            Some(Fate::UnknownLate) => {
+                locked(&self.late).push(append);
+                unknown()
+            }
+            Some(Fate::PanicInTask) => panic!("a log that panics while it commits"),
+            Some(Fate::PanicInCall(_)) => unreachable!("the call panicked"),
+        }
+    }
+}
+
+impl Log for ControlledLog {
+    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>> {
+        Box::pin(async move {
+            self.activations.pass().await;
+            if count_down(&self.shared.failing_activations) {
+                return Err(away());
+            }
+            self.shared.activations.fetch_add(1, Ordering::SeqCst);
+            self.shared.log.activate(room, owner).await
+        })
+    }
+
+    fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome> {
+        self.shared.appends.fetch_add(1, Ordering::SeqCst);
+        let fate = locked(&self.shared.fates).pop_front();
+        if let Some(Fate::PanicInCall(Panic { entered, told })) = fate {
+            let _ = entered.send(());
+            let _ = told.recv();
+            panic!("a log that panics when it is called");
+        }
+        let (shared, appends) = (Arc::clone(&self.shared), Arc::clone(&self.appends));
+        Box::pin(async move {
+            appends.pass().await;
+            shared.append(append, fate).await
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        room: &'a RoomId,
+        range: ReadRange,
+    ) -> PortFuture<'a, Result<Vec<rollcall_protocol::Entry>, LogError>> {
+        Box::pin(async move {
+            self.reads.pass().await;
+            if count_down(&self.shared.failing_reads) {
+                return Err(away());
+            }
+            locked(&self.shared.ranges_read).push(range);
+            let entries = self.shared.log.read(room, range).await;
+            self.read_answers.pass().await;
+            entries
+        })
+    }
+
+    fn tail<'a>(&'a self, room: &'a RoomId) -> PortFuture<'a, Result<Option<LogTail>, LogError>> {
+        self.shared.log.tail(room)
+    }
+
+    fn write_snapshot<'a>(
+        &'a self,
+        room: &'a RoomId,
+        snapshot: StoredSnapshot,
+    ) -> PortFuture<'a, Result<(), LogError>> {
+        self.shared.log.write_snapshot(room, snapshot)
+    }
+
+    fn read_snapshot<'a>(
+        &'a self,
+        room: &'a RoomId,
+        at_most: Seq,
+    ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>> {
+        self.shared.log.read_snapshot(room, at_most)
+    }
+
+    fn expire_before<'a>(&'a self, room: &'a RoomId, floor: Seq) -> PortFuture<'a, Result<(), LogError>> {
+        self.shared.log.expire_before(room, floor)
+    }
+}
+
+fn away() -> LogError {
+    LogError::Unavailable("held back by a test".to_owned())
+}
+
+/// Takes one off, if there is one.
+fn count_down(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_ok()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+//! Activation: from the newest snapshot that can be read and the log after it, or not at all.
+
+use std::sync::Arc;
+
+use rollcall::log::MemoryLog;
+use rollcall_actors::ports::{Log, StoredSnapshot};
+use rollcall_actors::room::{Refusal, snapshot};
+use rollcall_it::scribe::Scribe;
+use rollcall_protocol::{Epoch, Hash, Seq};
+
+use super::desk::{Desk, ack, duplicate};
+use super::node::{Node, ROOMY, room};
+
+#[tokio::test]
+async fn who_waits_for_an_activation_that_fails_is_told_and_the_next_one_succeeds() {
+    let node = Node::start(ROOMY).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    node.log.activations.hold();
+    node.log.fail_activations(1);
+    let writes = [ann.send(1, "1"), ann.send(2, "2")];
+    let join = ann.ask_join(None, None);
+    node.log.activations.until_waiting(1).await;
+    node.log.activations.release();
+    for id in writes {
+        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+    }
+    assert!(ann.joined(join).await.unwrap_err().retryable);
+    // The very next request finds the room activated.
+    assert_eq!(ann.write(1, "1").await, ack(2));
+    assert_eq!(ann.write(2, "2").await, ack(3));
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_be_read_is_tried_with_each_request() {
+    let node = Node::start(ROOMY).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    node.log.fail_activations(3);
+    for _ in 0..3 {
+        let id = ann.send(1, "1");
+        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+    }
+    assert_eq!(ann.write(1, "1").await, ack(2));
+    let other = Node::start_on(node.log.clone(), ROOMY).await;
+    other.log.fail_reads(1);
+    let mut ann = Desk::at(&other, "room", "ann");
+    let id = ann.send(2, "2");
+    assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)), "the entries could not be read");
+    assert_eq!(ann.write(2, "2").await, ack(3));
+}
+
+/// Starts a node on a log of this room's entries.
+async fn node_on(log: &Arc<MemoryLog>) -> (Node, Desk) {
+    let node = Node::start_on(Arc::clone(log) as Arc<dyn Log>, ROOMY).await;
+    let desk = Desk::at(&node, "room", "ann");
+    (node, desk)
+}
+
+async fn refuses_to_activate(log: &Arc<MemoryLog>) {
+    let before = log.tail(&room("room")).await.unwrap().unwrap().last_seq;
+    let (node, mut ann) = node_on(log).await;
+    for _ in 0..2 {
+        let id = ann.send(1, "1");
+        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+        let id = ann.ask_join(None, None);
+        assert!(ann.joined(id).await.unwrap_err().retryable);
+    }
+    assert_eq!(log.tail(&room("room")).await.unwrap().unwrap().last_seq, before, "nothing was numbered");
+    let mut other = Desk::at(&node, "other", "ann");
+    assert_eq!(other.write(1, "1").await, ack(2), "other rooms are");
+}
+
+#[tokio::test]
+async fn a_room_with_a_damaged_chain_is_not_activated() {
+    let log = Arc::new(MemoryLog::new());
+    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut entries = scribe.messages(5);
+    entries[2].hash = Hash([7; 32]);
+    scribe.commit(&*log, entries).await;
+    refuses_to_activate(&log).await;
+}
+
+#[tokio::test]
+async fn a_room_with_a_changed_entry_is_not_activated() {
+    let log = Arc::new(MemoryLog::new());
+    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut entries = scribe.messages(5);
+    entries[4].created_at_ms += 1;
+    scribe.commit(&*log, entries).await;
+    refuses_to_activate(&log).await;
+}
+
+/// A room of six entries that was given up in order, with a snapshot at its end.
+async fn room_with_snapshot() -> (Arc<MemoryLog>, StoredSnapshot) {
+    let log = Arc::new(MemoryLog::new());
+    let (node, mut ann) = node_on(&log).await;
+    ann.write_all(1, 5).await;
+    node.directory.drain().await;
+    let stored = log.read_snapshot(&ann.room, Seq::new(6)).await.unwrap().unwrap();
+    assert_eq!(stored.seq, Seq::new(6));
+    (log, stored)
+}
+
+/// A snapshot that a later version wrote.
+fn of_unknown_format(mut stored: StoredSnapshot) -> StoredSnapshot {
+    for part in &mut stored.parts {
+        part[0] = snapshot::SNAPSHOT_FORMAT + 1;
+    }
+    stored
+}
+
+#[tokio::test]
+async fn snapshots_that_cannot_be_used_are_passed_over() {
+    let spoilt: [fn(StoredSnapshot) -> StoredSnapshot; 4] = [
+        of_unknown_format,
+        |stored| StoredSnapshot { parts: Vec::new(), ..stored },
+        |mut stored| {
+            stored.parts[0].truncate(20);
+            stored
+        },
+        |mut stored| {
+            *stored.parts[0].last_mut().unwrap() ^= 1;
+            stored
+        },
+    ];
+    for spoil in spoilt {
+        let (log, stored) = room_with_snapshot().await;
+        log.write_snapshot(&room("room"), spoil(stored)).await.unwrap();
+        let (node, mut ann) = node_on(&log).await;
+        assert_eq!(ann.write(5, "5").await, duplicate(6));
+        assert_eq!(ann.write(6, "6").await, ack(7));
+        assert_eq!(node.log.take_ranges_read().len(), 1, "the log was read from its beginning");
+    }
+}
+
+#[tokio::test]
+async fn an_older_snapshot_is_used_where_the_newest_cannot_be() {
+    let (log, stored) = room_with_snapshot().await;
+    let (node, mut ann) = node_on(&log).await;
+    ann.write(6, "6").await;
+    node.directory.drain().await;
+    let newest = log.read_snapshot(&ann.room, Seq::new(7)).await.unwrap().unwrap();
+    log.write_snapshot(&ann.room, of_unknown_format(newest)).await.unwrap();
+    log.write_snapshot(&ann.room, stored).await.unwrap();
+    let (node, mut ann) = node_on(&log).await;
+    assert_eq!(ann.write(6, "6").await, duplicate(7));
+    let ranges = node.log.take_ranges_read();
+    assert_eq!(ranges.iter().map(|range| range.after).collect::<Vec<_>>(), [Seq::new(6)]);
+}
+
+/// What lies below the floor cannot be replayed: without a snapshot that can be read the room is left to another node.
+#[tokio::test]
+async fn a_room_whose_beginning_expired_is_never_begun_from_nothing() {
+    let (log, stored) = room_with_snapshot().await;
+    log.expire_before(&room("room"), Seq::new(4)).await.unwrap();
+    let (node, mut ann) = node_on(&log).await;
+    assert_eq!(ann.write(6, "6").await, ack(7), "with its snapshot it goes on");
+    node.directory.drain().await;
+
+    for at in [stored.seq, Seq::new(7)] {
+        let usable = log.read_snapshot(&room("room"), at).await.unwrap().unwrap();
+        assert_eq!(usable.seq, at);
+        log.write_snapshot(&room("room"), of_unknown_format(usable)).await.unwrap();
+    }
+    refuses_to_activate(&log).await;
+}
+
+#[tokio::test]
+async fn a_long_history_is_replayed_page_by_page_and_snapshots_come_by_themselves() {
+    let node = Node::start(ROOMY).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    for first in (1..=1_500).step_by(50) {
+        let ids: Vec<u64> = (first..first + 50).map(|n| ann.send(n, &n.to_string())).collect();
+        for id in ids {
+            ann.ack(id).await;
+        }
+    }
+    let next = Node::start_on(node.log.clone(), ROOMY).await;
+    let mut bob = Desk::at(&next, "room", "bob");
+    assert_eq!(bob.view().await.epoch, Epoch::new(2));
+    let ranges = next.log.take_ranges_read();
+    assert!(ranges[0].after >= Seq::new(1_000), "a snapshot was written on the way: {ranges:?}");
+    assert_eq!(ranges.len(), 2, "{ranges:?}");
+    let mut ann = Desk::at(&next, "room", "ann");
+    assert_eq!(ann.write(1_500, "1500").await, duplicate(1_501));
+}

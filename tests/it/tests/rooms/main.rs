@@ -1,0 +1,16 @@
+//! The directory and its rooms' actors over a log that can be held back and broken.
+#![expect(clippy::unwrap_used, reason = "all of this is test code, where an unwrap is the assertion")]
+
+mod activation;
+mod admission;
+mod desk;
+mod drain;
+mod joins;
+mod node;
+mod order;
+mod outcomes;
+mod pages;
+mod panics;
+mod passivation;
+mod reader;
+mod storm;
