@@ -102,6 +102,10 @@ impl Connection {
             };
         }
         match result {
+            // The token was changed while the room was asked.
+            Ok(subscribed) if !self.who.identity.rights(subscribed.room_id()).read => {
+                self.refuse_with(id, ErrorCode::Forbidden, "the new token does not allow this room").await
+            }
             Ok(subscribed) => {
                 self.feed(&Outgoing::Ok(id, &subscribed.joined)).await?;
                 if let Some(room) = asked {

@@ -224,3 +224,27 @@ async fn sends_of_one_connection_are_numbered_in_the_order_in_which_they_came() 
         assert_eq!(alice.ack(id).await.unwrap().seq.get(), seq);
     }
 }
+
+/// A join that is under way when the token changes is answered by the rights of the new one.
+#[tokio::test]
+async fn a_join_that_a_refresh_overtakes_is_refused_if_the_new_token_does_not_allow_it() {
+    let server = TestServer::start().await;
+    let mut bob = server.user(Format::Json, "bob").await;
+    for format in Format::ALL {
+        let name = room_of(format);
+        let mut alice = server.user(format, "alice").await;
+        let fewer = token_of("alice", |claims| claims.rooms = Some(vec!["kept".parse().unwrap()]));
+        let join = Op::Join(rollcall_protocol::Join { room: room(&name), after: None, hash: None });
+        let (join_id, refresh_id) = (alice.next_id(), alice.next_id());
+        // In one write, so that the second is read before the room has answered the first.
+        for (id, op) in [(join_id, join), (refresh_id, Op::Refresh(Refresh { token: fewer }))] {
+            alice.feed_bytes(&format.encode_command(&rollcall_protocol::Command { id: Some(id), op })).await;
+        }
+        alice.barrier().await;
+        alice.reply(refresh_id).await.unwrap();
+        assert_eq!(alice.reply(join_id).await.unwrap_err().code, ErrorCode::Forbidden);
+        bob.send(&name, 1, "not for alice").await.unwrap();
+        alice.barrier().await;
+        assert_eq!(alice.pushes_so_far(), []);
+    }
+}
