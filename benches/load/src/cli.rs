@@ -52,7 +52,7 @@ pub enum Command {
     Catchup(Catchup),
     /// Rooms that were in no memory: how fast are they there, and does memory come back?
     Activate(Activate),
-    /// A server that is killed under load, again and again: is anything lost, doubled or reordered?
+    /// A server that is killed under load, again and again, and clients too: is anything lost, doubled or reordered?
     Torture(Torture),
     /// Judges a history that --record has written.
     Check(Check),

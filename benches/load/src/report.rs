@@ -35,6 +35,7 @@ pub struct Report {
     pub deliveries: Option<u64>,
     pub entries: Option<u64>,
     pub kills: Option<u64>,
+    pub restarts: Option<u64>,
     pub connections_lost: Option<u64>,
 
     pub sends_per_s: Option<f64>,
@@ -95,6 +96,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("deliveries", "entries that reached a connection in the window, each decoded, hashed and judged"),
     ("entries", "entries written before the measurement, or read in it"),
     ("kills", "times that the server was killed with SIGKILL"),
+    ("restarts", "torture: times that a client was killed, and started again with what it had kept"),
     ("connections_lost", "connections that ended before the run did"),
     ("sends_per_s", "acked / seconds"),
     ("deliveries_per_s", "deliveries / seconds"),
@@ -121,7 +123,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("rss_kib_peak", "the most that was ever resident, KiB"),
     ("judged_entries", "entries of the final log that were judged, the hash chain included"),
     ("judged_deliveries", "deliveries of the whole run, all of them judged"),
-    ("judged_writes", "writes of the whole run, all of them judged"),
+    ("judged_writes", "writes of the whole run, all of them judged; an attempt whose answer was lost counts by itself"),
     ("anomalies", "breaches of a rule that the checker found: must be 0"),
     ("notes", "what the run does not prove, and what disturbed it"),
 ];

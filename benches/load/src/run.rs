@@ -52,6 +52,8 @@ pub struct Tally {
     pub deliveries_all: Cell<u64>,
     /// Writes acknowledged in the whole run.
     pub acked_all: Cell<u64>,
+    /// Times that a client was killed and started again.
+    pub restarts: Cell<u64>,
     /// Connections that ended before the run did.
     pub connections_lost: Cell<u64>,
     /// From when a write was due to its ack.
@@ -120,6 +122,7 @@ impl Tally {
             unknown_stored: Cell::default(),
             deliveries_all: Cell::default(),
             acked_all: Cell::default(),
+            restarts: Cell::default(),
             connections_lost: Cell::default(),
             ack: RefCell::new(Latency::new()),
             delivery: RefCell::new(Latency::new()),

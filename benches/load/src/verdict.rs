@@ -57,9 +57,7 @@ pub async fn judge(run: Rc<Run>, report: &mut Report) -> anyhow::Result<Ending> 
     report.connections_lost = Some(tally.connections_lost.get()).filter(|&lost| lost > 0);
     report.judged_entries = verdict.summary.stored;
     report.judged_deliveries = verdict.summary.deliveries;
-    let resolved = if report.kills.is_some() { tally.unknown.get() } else { 0 };
-    report.judged_writes =
-        (verdict.summary.acked + verdict.summary.failed + verdict.summary.unknown).saturating_sub(resolved);
+    report.judged_writes = verdict.summary.acked + verdict.summary.failed + verdict.summary.unknown;
     report.anomalies = verdict.anomalies_total() + complaints.len() as u64;
     report.notes.extend(caveats(&verdict, report.kills.is_some()));
     report.notes.extend(complaints);

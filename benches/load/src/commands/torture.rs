@@ -1,4 +1,4 @@
-//! `torture`: the server is killed under load, again and again.
+//! `torture`: the server is killed under load, again and again, and a client now and then.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::server::Spawned;
 use crate::stage::Stage;
-use crate::torture::{Crowd, Doubts};
+use crate::torture::{Crowd, Doubts, Member};
 use crate::verdict::Ending;
 
 /// How long writes may be unanswered after the last kill.
@@ -25,6 +25,9 @@ const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
 /// One kill in this many comes while the server is still starting.
 const EARLY_KILLS: u32 = 4;
+
+/// In one life of the server in this many, a client is killed too.
+const CLIENT_KILLS: u32 = 2;
 
 /// The longest life of a server that is killed while it is starting, in milliseconds.
 const EARLY_LIFE_MS_MAX: u64 = 60;
@@ -44,10 +47,12 @@ pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
 
     let doubts = Rc::new(Doubts::default());
     let server = stage.own_server()?;
-    let mut crowd = Crowd::gather(&run, &doubts, &rooms, options.clients, seed).await?;
+    let mut crowd = Crowd::gather(&run, &doubts, &rooms, options.clients, seed);
     let start = Instant::now();
+    let torturer =
+        Torturer { server, run: &run, doubts: &doubts, members: crowd.members(), random: StdRng::seed_from_u64(seed) };
     tokio::select! {
-        killed = kill_again_and_again(server, &run, &doubts, options, seed) => killed?,
+        killed = torturer.kill_again_and_again(options) => killed?,
         error = crowd.failed() => return Err(error),
     }
     run.history.borrow_mut().faults_end(run.clock.now_us(), REACH_HEAD_US);
@@ -56,39 +61,57 @@ pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
         report.notes.push("not all clients have reached the heads of their rooms".to_owned());
     }
     report.seconds = Some(start.elapsed().as_secs_f64());
-    crowd.leave().await;
+    crowd.leave().await?;
 
     report.kills = Some(options.kills);
     report.acked = Some(run.tally.acked_all.get());
+    report.restarts = Some(run.tally.restarts.get());
     report.deliveries = Some(run.tally.deliveries_all.get());
     stage.close(run, report).await
 }
 
-async fn kill_again_and_again(
-    server: &mut Spawned,
-    run: &Run,
-    doubts: &Doubts,
-    options: &Torture,
-    seed: u64,
-) -> anyhow::Result<()> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let progress = Progress::begin("killing the server", options.kills);
-    for kill in 1..=options.kills {
-        let is_early = kill > 1 && random.random_ratio(1, EARLY_KILLS);
-        if !is_early {
-            server.wait_until_ready().await.with_context(|| format!("after {} kills", kill - 1))?;
-        }
-        let life_ms_max = if is_early { EARLY_LIFE_MS_MAX } else { options.life_ms_max };
-        tokio::time::sleep(Duration::from_micros(random.random_range(0..=life_ms_max * 1_000))).await;
+/// Who kills.
+struct Torturer<'a> {
+    server: &'a mut Spawned,
+    run: &'a Run,
+    doubts: &'a Doubts,
+    members: Vec<Rc<Member>>,
+    random: StdRng,
+}
 
-        let killed_us = run.clock.now_us();
-        server.kill().await?;
-        tokio::time::sleep(LAST_ANSWERS).await;
-        doubts.killed(killed_us, run.clock.now_us());
-        run.history.borrow_mut().note(format!("kill {kill} at {killed_us} µs"));
-        server.launch()?;
-        progress.advance(1);
-        progress.say(format!("{} acked, {} were in doubt", run.tally.acked_all.get(), run.tally.unknown.get()));
+impl Torturer<'_> {
+    async fn kill_again_and_again(mut self, options: &Torture) -> anyhow::Result<()> {
+        let progress = Progress::begin("killing the server", options.kills);
+        for kill in 1..=options.kills {
+            let is_early = kill > 1 && self.random.random_ratio(1, EARLY_KILLS);
+            if !is_early {
+                self.server.wait_until_ready().await.with_context(|| format!("after {} kills", kill - 1))?;
+            }
+            let life_ms_max = if is_early { EARLY_LIFE_MS_MAX } else { options.life_ms_max };
+            let life_us = self.random.random_range(0..=life_ms_max * 1_000);
+            self.live_for(life_us).await;
+
+            let killed_us = self.run.clock.now_us();
+            self.server.kill().await?;
+            tokio::time::sleep(LAST_ANSWERS).await;
+            self.doubts.killed(killed_us, self.run.clock.now_us());
+            self.run.history.borrow_mut().note(format!("kill {kill} at {killed_us} µs"));
+            self.server.launch()?;
+            progress.advance(1);
+            let tally = &self.run.tally;
+            progress.say(format!("{} acked, {} were in doubt", tally.acked_all.get(), tally.unknown.get()));
+        }
+        self.server.wait_until_ready().await.with_context(|| format!("after {} kills", options.kills))
     }
-    server.wait_until_ready().await.with_context(|| format!("after {} kills", options.kills))
+
+    /// Lets the server live for so long, in µs; in some of its lives a client dies meanwhile.
+    async fn live_for(&mut self, life_us: u64) {
+        let first_us = self.random.random_range(0..=life_us);
+        tokio::time::sleep(Duration::from_micros(first_us)).await;
+        if self.random.random_ratio(1, CLIENT_KILLS) {
+            let member = self.random.random_range(0..self.members.len());
+            self.members[member].kill();
+        }
+        tokio::time::sleep(Duration::from_micros(life_us - first_us)).await;
+    }
 }

@@ -1,40 +1,50 @@
 //! What a client is shown, handed to the judge.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use rollcall_checker::NO_BODY;
 use rollcall_client::{Batch, RoomEvent, RoomEvents};
 use rollcall_protocol::Epoch;
 
+use super::talker::Talker;
 use crate::history::{Place, Push};
 use crate::payload::body_hash;
 use crate::run::Run;
 
-/// Reads a room for a client. Across all its connections, entries must come in one row: the judge is told of each entry, and
-/// of a new connection only that it goes on where the reader is.
+/// Reads a room for one life of a client. Across all its connections, entries must come in one row: the judge is told of each
+/// entry, and of a new connection only that it goes on where the reader is.
 pub struct Reader {
     run: Rc<Run>,
     place: Place,
+    /// Where the client is, through all its lives.
     cursor: Rc<Cell<u64>>,
+    talker: Rc<RefCell<Talker>>,
+    /// Whether this life has joined the room before.
+    has_joined: bool,
     /// Entries that were fetched to close a gap come without their epoch. From the first of them on, all are kept back until
     /// the log has told their epochs, so that they stay in their order.
     keeps_back: bool,
 }
 
 impl Reader {
-    /// Begins before the first entry.
-    pub fn new(run: Rc<Run>, place: Place, cursor: Rc<Cell<u64>>) -> Self {
-        Self { run, place, cursor, keeps_back: false }
+    /// Begins a life's reading where the client is.
+    pub fn new(run: Rc<Run>, place: Place, cursor: Rc<Cell<u64>>, talker: Rc<RefCell<Talker>>) -> Self {
+        let keeps_back = !run.kept_back.borrow().is_empty();
+        Self { run, place, cursor, talker, has_joined: false, keeps_back }
     }
 
     /// Reads until the client is closed.
-    pub async fn run(mut self, mut events: RoomEvents) {
+    ///
+    /// # Errors
+    /// Where the outcome of an earlier life's write cannot be told.
+    pub async fn run(mut self, mut events: RoomEvents) -> anyhow::Result<()> {
         while let Some(event) = events.next().await {
             match event {
                 RoomEvent::Joined { after, joined } => self.joined(after.get(), joined.head.get()),
                 RoomEvent::Entries(batch) => self.take(&batch),
-                RoomEvent::Signal(_) | RoomEvent::Recovered { .. } => {}
+                RoomEvent::Signal(_) => {}
+                RoomEvent::Recovered { write, outcome } => self.talker.borrow_mut().recovered(&write, outcome)?,
                 RoomEvent::Expired { from, to } => self.complain(&format!("was told that {from} to {to} are gone")),
                 RoomEvent::Diverged { at } => {
                     self.complain(&format!("was told that its place {at:?} is in no history"));
@@ -42,14 +52,18 @@ impl Reader {
                 RoomEvent::Refused(error) => self.complain(&format!("was thrown out: {error}")),
             }
         }
+        Ok(())
     }
 
-    fn joined(&self, after: u64, head: u64) {
+    /// Goes on where it was. A new life may have kept an earlier place, never a later one; a new connection goes on exactly.
+    fn joined(&mut self, after: u64, head: u64) {
         let cursor = self.cursor.get();
-        if after != cursor {
+        let may_go_back = !std::mem::replace(&mut self.has_joined, true);
+        if after > cursor || (after < cursor && !may_go_back) {
             self.complain(&format!("joined after {after}, but has got everything up to {cursor}"));
         }
-        self.run.history.borrow_mut().joined(&self.place, self.run.clock.now_us(), cursor, head);
+        self.cursor.set(after);
+        self.run.history.borrow_mut().joined(&self.place, self.run.clock.now_us(), after, head);
     }
 
     fn take(&mut self, batch: &Batch) {

@@ -1,21 +1,25 @@
 //! What a client writes: messages, and edits, redactions and reactions of its own ones, some at a time.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::bail;
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rollcall_checker::{Op, Outcome, WriteEvent};
+use rollcall_client::storage::{SavedRoom, SavedWrite};
 use rollcall_client::{Ack, Body, NewWrite, PendingWrite, RoomWriter, Seq, WriteError};
+use rollcall_protocol::WriteOp;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::doubt::Doubts;
 use crate::history::Place;
-use crate::payload::{BODY_BYTES_MIN, Payload};
+use crate::payload::{BODY_BYTES_MIN, Payload, body_hash};
 use crate::run::{Run, count};
 
 /// Writes that a client leaves unanswered in a room. All are sent at once: a server that dies leaves all of them in doubt.
@@ -36,7 +40,7 @@ pub struct Identity {
     pub device: String,
 }
 
-/// One client's writes to one room.
+/// One client's writes to one room, through all its lives.
 pub struct Talker {
     run: Rc<Run>,
     doubts: Rc<Doubts>,
@@ -47,10 +51,11 @@ pub struct Talker {
     n: u64,
     /// Numbers of own messages that have a body still.
     own: Vec<Seq>,
-    /// What was asked for, by n.
-    asked: HashMap<u64, Asked>,
+    /// What was asked for and has no answer, by n.
+    asked: BTreeMap<u64, Asked>,
 }
 
+/// A write.
 struct Asked {
     op: Op,
     target: Option<Seq>,
@@ -62,28 +67,49 @@ impl Talker {
     /// Begins with n = 1.
     pub fn new(run: Rc<Run>, doubts: Rc<Doubts>, place: Place, identity: Identity, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        Self { run, doubts, place, identity, random, n: 0, own: Vec::new(), asked: HashMap::new() }
+        Self { run, doubts, place, identity, random, n: 0, own: Vec::new(), asked: BTreeMap::new() }
     }
 
-    /// Writes until it is stopped, then waits until each write has its answer. Gives how often.
-    ///
-    /// # Errors
-    /// Where the client does not take a write.
-    pub async fn run(mut self, writer: RoomWriter, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut unanswered = FuturesUnordered::new();
-        let mut pace = interval(PACE);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !stop.is_cancelled() || !unanswered.is_empty() {
-            tokio::select! {
-                Some((n, outcome)) = unanswered.next() => self.answered(n, outcome)?,
-                _ = pace.tick(), if unanswered.len() < UNANSWERED_MAX && !stop.is_cancelled() => {
-                    let (n, pending) = self.write(&writer);
-                    unanswered.push(async move { (n, pending.await) });
-                }
-                () = stop.cancelled(), if !stop.is_cancelled() => {}
+    /// Goes on in a new life, from what the old one has kept of the room.
+    pub fn reborn(&mut self, kept: &SavedRoom) {
+        self.n = kept.last_n;
+        // A write that was not kept was not sent either; its number goes to another.
+        self.asked.split_off(&(kept.last_n + 1));
+        // One that was kept and ended had its answer, which died with the program.
+        let has_ended = |n: &u64| kept.unanswered.binary_search_by_key(n, |write| write.n).is_err();
+        let ended: Vec<u64> = self.asked.keys().copied().filter(has_ended).collect();
+        for n in ended {
+            if let Some(asked) = self.asked.remove(&n) {
+                self.record(n, &asked, Outcome::Unknown, None, self.run.clock.now_us());
             }
         }
-        Ok(())
+    }
+
+    /// Learns what became of a write of an earlier life. It may have been known already: then it is recorded once more, and
+    /// must have the same number.
+    ///
+    /// # Errors
+    /// As [`talk`].
+    pub fn recovered(&mut self, write: &SavedWrite, outcome: Result<Ack, WriteError>) -> anyhow::Result<()> {
+        let invoked_us = self.run.clock.now_us();
+        self.asked.entry(write.n).or_insert_with(|| Asked {
+            op: match write.op {
+                WriteOp::Send => Op::Send,
+                WriteOp::Edit => Op::Edit,
+                WriteOp::Redact => Op::Redact,
+                WriteOp::React => Op::React,
+            },
+            target: write.target,
+            body_hash: write.body.as_ref().map(|body| body_hash(body.as_str())),
+            invoked_us,
+        });
+        if let Ok(ack) = outcome {
+            count(&self.run.tally.unknown);
+            if ack.duplicate {
+                count(&self.run.tally.unknown_stored);
+            }
+        }
+        self.answered(write.n, outcome)
     }
 
     fn write(&mut self, writer: &RoomWriter) -> (u64, PendingWrite) {
@@ -120,7 +146,7 @@ impl Talker {
         let now_us = self.run.clock.now_us();
         let (outcome, seq) = match outcome {
             Ok(ack) => {
-                self.acked(n, &asked, ack, now_us);
+                self.acked(&asked, ack);
                 (Outcome::Ok, Some(ack.seq.get()))
             }
             Err(WriteError::Refused(error)) => {
@@ -155,17 +181,8 @@ impl Talker {
         self.run.history.borrow_mut().write(&event);
     }
 
-    fn acked(&mut self, n: u64, asked: &Asked, ack: Ack, now_us: u64) {
-        let tally = &self.run.tally;
-        count(&tally.acked_all);
-        if let Some(killed_us) = self.doubts.in_doubt_since(asked.invoked_us, now_us) {
-            // An attempt of its own in the history: its answer never came.
-            self.record(n, asked, Outcome::Unknown, None, killed_us);
-            count(&tally.unknown);
-            if ack.duplicate {
-                count(&tally.unknown_stored);
-            }
-        }
+    fn acked(&mut self, asked: &Asked, ack: Ack) {
+        count(&self.run.tally.acked_all);
         if asked.op == Op::Send {
             self.own.push(ack.seq);
             if self.own.len() > REMEMBERED_MAX {
@@ -173,4 +190,60 @@ impl Talker {
             }
         }
     }
+
+    /// Notes an attempt whose answer died with its server.
+    fn note_doubt(&self, n: u64, outcome: &Result<Ack, WriteError>) {
+        let (Some(asked), Ok(ack)) = (self.asked.get(&n), outcome) else { return };
+        let Some(killed_us) = self.doubts.in_doubt_since(asked.invoked_us, self.run.clock.now_us()) else { return };
+        self.record(n, asked, Outcome::Unknown, None, killed_us);
+        count(&self.run.tally.unknown);
+        if ack.duplicate {
+            count(&self.run.tally.unknown_stored);
+        }
+    }
+}
+
+/// Writes for one life: until its end, or until it is stopped and every write has its answer, those of earlier lives included.
+///
+/// # Errors
+/// Where the client does not take a write.
+pub async fn talk(
+    talker: Rc<RefCell<Talker>>,
+    writer: RoomWriter,
+    stop: CancellationToken,
+    death: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut unanswered = FuturesUnordered::new();
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = death.cancelled() => break,
+            Some((n, outcome)) = unanswered.next() => {
+                let mut talker = talker.borrow_mut();
+                talker.note_doubt(n, &outcome);
+                talker.answered(n, outcome)?;
+            }
+            _ = pace.tick() => {
+                if stop.is_cancelled() {
+                    if talker.borrow().asked.is_empty() {
+                        return Ok(());
+                    }
+                } else if unanswered.len() < UNANSWERED_MAX {
+                    let (n, pending) = talker.borrow_mut().write(&writer);
+                    unanswered.push(async move { (n, pending.await) });
+                }
+            }
+        }
+    }
+    // What the program had been told before it died, it had been told.
+    while let Some(Some((n, outcome))) = unanswered.next().now_or_never() {
+        if outcome.is_ok() {
+            let mut talker = talker.borrow_mut();
+            talker.note_doubt(n, &outcome);
+            talker.answered(n, outcome)?;
+        }
+    }
+    Ok(())
 }
