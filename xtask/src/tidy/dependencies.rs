@@ -153,7 +153,6 @@ mod tests {
 
     #[test]
     fn other_directions_are_found() {
-        assert_eq!(places_with("[dependencies]\nrollcall-load.workspace = true", ""), ["Cargo.toml:6"]);
         let places_of_client = |client: &str| places_with("", client);
         let line = ["clients/rust/Cargo.toml:4"];
         assert_eq!(places_of_client("[dependencies]\nrollcall-actors.workspace = true"), line);
