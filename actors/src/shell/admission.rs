@@ -124,6 +124,8 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn admission() -> Arc<Admission> {
@@ -155,5 +157,30 @@ mod tests {
         assert!(!admission.close_if_idle(later, Duration::from_secs(60)), "it was busy a moment ago");
         assert!(admission.close_if_idle(later, Duration::ZERO));
         assert_eq!(admission.admit(1).unwrap_err(), NotAdmitted::Closed);
+    }
+
+    #[test]
+    fn threads_together_never_hold_more_than_the_limit() {
+        let admission = Admission::new(QueueLimits { entries_max: 3, bytes_max: usize::MAX }, Instant::now());
+        let held = AtomicUsize::new(0);
+        std::thread::scope(|threads| {
+            for _ in 0..6 {
+                threads.spawn(|| {
+                    let mut taken = 0;
+                    while taken < 2_000 {
+                        let Ok(permit) = admission.admit(1) else {
+                            std::thread::yield_now();
+                            continue;
+                        };
+                        assert!(held.fetch_add(1, Ordering::SeqCst) < 3, "more than the limit is held");
+                        assert!(!admission.close_if_idle(Instant::now(), Duration::ZERO), "something is owed");
+                        held.fetch_sub(1, Ordering::SeqCst);
+                        taken += 1;
+                        drop(permit);
+                    }
+                });
+            }
+        });
+        assert!(admission.close_if_idle(Instant::now(), Duration::ZERO), "nothing is owed any more");
     }
 }
