@@ -1,6 +1,7 @@
 //! What a test needs of the machine: small disks, and files to break.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -85,9 +86,14 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Returns the files below a folder that contain some bytes.
+/// Returns the files below a folder that contain some bytes. A file that is removed while the folder is searched, as a log does
+/// with tables that it has merged, contains nothing.
 pub fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let contains = |path: &PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+    let contains = |path: &PathBuf| match fs::read(path) {
+        Ok(content) => content.windows(bytes.len()).any(|window| window == bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => panic!("failed to read {}: {error}", path.display()),
+    };
     files_below(folder).into_iter().filter(contains).collect()
 }
 
