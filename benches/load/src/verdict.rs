@@ -69,6 +69,12 @@ pub async fn judge(run: Rc<Run>, report: &mut Report) -> anyhow::Result<Ending> 
     if proves_nothing {
         report.notes.push("no unknown outcome was resolved, so this run proves nothing".to_owned());
     }
+    if tally.refused.get() > 0 {
+        report.notes.push("writes were refused for good, which a load like this one gives no reason for".to_owned());
+    }
+    if tally.connections_lost.get() > 0 {
+        report.notes.push("connections were lost, so the figures are not of the load that was asked for".to_owned());
+    }
     let spoiled = proves_nothing || tally.refused.get() > 0 || tally.connections_lost.get() > 0;
     Ok(if spoiled { Ending::Spoiled } else { Ending::Clean })
 }

@@ -85,14 +85,22 @@ impl Talker {
         }
     }
 
-    /// Learns what became of a write of an earlier life. It may have been known already: then it is recorded once more, and
-    /// must have the same number.
+    /// Learns what became of a write of an earlier life. It may have been known already: then it is recorded once more, for the
+    /// judge to compare.
     ///
     /// # Errors
     /// As [`talk`].
     pub fn recovered(&mut self, write: &SavedWrite, outcome: Result<Ack, WriteError>) -> anyhow::Result<()> {
-        let invoked_us = self.run.clock.now_us();
-        self.asked.entry(write.n).or_insert_with(|| Asked {
+        if let Ok(ack) = outcome {
+            count(&self.run.tally.unknown);
+            if ack.duplicate {
+                count(&self.run.tally.unknown_stored);
+            }
+        }
+        if self.asked.contains_key(&write.n) {
+            return self.answered(write.n, outcome);
+        }
+        let known = Asked {
             op: match write.op {
                 WriteOp::Send => Op::Send,
                 WriteOp::Edit => Op::Edit,
@@ -101,15 +109,15 @@ impl Talker {
             },
             target: write.target,
             body_hash: write.body.as_ref().map(|body| body_hash(body.as_str())),
-            invoked_us,
-        });
-        if let Ok(ack) = outcome {
-            count(&self.run.tally.unknown);
-            if ack.duplicate {
-                count(&self.run.tally.unknown_stored);
-            }
-        }
-        self.answered(write.n, outcome)
+            invoked_us: self.run.clock.now_us(),
+        };
+        let (outcome, seq) = match outcome {
+            Ok(ack) => (Outcome::Ok, Some(ack.seq.get())),
+            Err(WriteError::Refused(_)) => (Outcome::Failed, None),
+            Err(_) => (Outcome::Unknown, None),
+        };
+        self.record(write.n, &known, outcome, seq, known.invoked_us);
+        Ok(())
     }
 
     fn write(&mut self, writer: &RoomWriter) -> (u64, PendingWrite) {
