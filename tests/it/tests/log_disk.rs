@@ -199,7 +199,7 @@ async fn a_newer_format_is_refused_with_both_numbers() {
 async fn damage_is_named() {
     let whole = tempfile::tempdir().unwrap();
     let expected = write_some(whole.path()).await;
-    let tables = || files_below(&whole.path().join("store/keyspaces")).into_iter().filter(is_table);
+    let tables = || files_below(&whole.path().join("store/keyspaces")).into_iter().filter(|path| is_table(path));
     let relative = |path: PathBuf| path.strip_prefix(whole.path()).unwrap().to_owned();
     let largest = relative(tables().max_by_key(|table| fs::metadata(table).unwrap().len()).unwrap());
     assert!(!files_with(&whole.path().join("store"), b"message 77").is_empty());
@@ -318,7 +318,7 @@ async fn write_some(folder: &Path) -> Vec<Entry> {
     entries
 }
 
-fn is_table(path: &PathBuf) -> bool {
+fn is_table(path: &Path) -> bool {
     path.parent().unwrap().ends_with("tables")
 }
 
