@@ -142,7 +142,7 @@ impl Stage {
     ///
     /// # Errors
     /// Where any of that fails. What the judge found is no error but the ending.
-    pub async fn close(mut self, run: Rc<Run>, mut report: Report) -> anyhow::Result<Ending> {
+    pub async fn close(mut self, run: &Run, mut report: Report) -> anyhow::Result<Ending> {
         let ending = judge(run, &mut report).await?;
         println!("{}", report.table());
         if let Some(path) = &self.common.json {

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow};
 use futures_util::future::try_join_all;
 use rollcall_checker::{Caveat, DumpEvent, FloorEvent, Kind as DumpKind, Verdict};
 use rollcall_protocol::{EntryFrame, History as HistoryOp, HistoryPage, Kind, Op, RoomId, Seq, limits};
 
+use crate::history::History;
 use crate::link::Link;
 use crate::payload::body_hash;
 use crate::progress::Progress;
@@ -39,16 +39,15 @@ pub enum Ending {
 ///
 /// # Errors
 /// Where the log cannot be fetched, or the record not be written.
-pub async fn judge(run: Rc<Run>, report: &mut Report) -> anyhow::Result<Ending> {
-    let epochs = fetch_log(&run).await.context("failed to fetch the log")?;
+pub async fn judge(run: &Run, report: &mut Report) -> anyhow::Result<Ending> {
+    let epochs = fetch_log(run).await.context("failed to fetch the log")?;
     for (place, mut push) in run.kept_back.take() {
         push.epoch = epochs.get(&(place.room.clone(), push.seq)).copied().unwrap_or_default();
         run.history.borrow_mut().push(&place, &push);
     }
     let complaints = run.complaints();
-    let run = Rc::into_inner(run).ok_or_else(|| anyhow!("a connection goes on after the end of its run"))?;
-    let (tally, history) = (run.tally, run.history.into_inner());
-    let verdict = history.finish()?;
+    let verdict = run.history.replace(History::begin(None)?).finish()?;
+    let tally = &run.tally;
 
     report.unknown = Some(tally.unknown.get());
     report.unknown_stored = report.unknown.filter(|&unknown| unknown > 0).map(|_| tally.unknown_stored.get());

@@ -92,7 +92,7 @@ pub async fn run(options: &Activate) -> anyhow::Result<Ending> {
     }
     report.seconds = Some(seconds);
     report.activation_ms = latency.into_inner().quantiles();
-    stage.close(run, report).await
+    stage.close(&run, report).await
 }
 
 /// Has all rooms joined and left once, and returns how long that took, in seconds.

@@ -87,7 +87,7 @@ pub async fn run(options: &Catchup) -> anyhow::Result<Ending> {
     report.entries = Some(each_round * options.rounds);
     report.use_cpu(&start, &end);
     drop(readers);
-    stage.close(run, report).await
+    stage.close(&run, report).await
 }
 
 /// Fills the room, and returns its head.

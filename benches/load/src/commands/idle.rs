@@ -67,5 +67,5 @@ pub async fn run(options: &Idle) -> anyhow::Result<Ending> {
     report.deliveries = Some(run.tally.deliveries_all.get());
     report.use_cpu(&start, &end);
     seated.close().await;
-    stage.close(run, report).await
+    stage.close(&run, report).await
 }

@@ -28,5 +28,5 @@ pub async fn run(options: &Sends) -> anyhow::Result<Ending> {
         (Duration::from_secs_f64(options.warm_up_seconds), Duration::from_secs_f64(options.seconds));
     load.carry_out(&stage, &mut report, warm_up, window).await?;
     seated.close().await;
-    stage.close(run, report).await
+    stage.close(&run, report).await
 }

@@ -51,23 +51,36 @@ pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
     let start = Instant::now();
     let torturer =
         Torturer { server, run: &run, doubts: &doubts, members: crowd.members(), random: StdRng::seed_from_u64(seed) };
-    tokio::select! {
-        killed = torturer.kill_again_and_again(options) => killed?,
-        error = crowd.failed() => return Err(error),
-    }
+    let failed = tokio::select! {
+        killed = torturer.kill_again_and_again(options) => {
+            killed?;
+            None
+        }
+        error = crowd.failed() => Some(error),
+    };
     run.history.borrow_mut().faults_end(run.clock.now_us(), REACH_HEAD_US);
-    crowd.fall_silent(SILENCE_TIMEOUT).await?;
-    if !crowd.converged(2 * Duration::from_micros(REACH_HEAD_US)).await {
-        report.notes.push("not all clients have reached the heads of their rooms".to_owned());
+    let ended = match failed {
+        Some(error) => Err(error),
+        None => crowd.fall_silent(SILENCE_TIMEOUT).await,
+    };
+    if let Err(error) = ended {
+        // No client may fail, whatever happens to its server. The log will tell more.
+        run.complain(format!("{error:#}"));
+        crowd.perish().await;
+        server.be_up().await?;
+    } else {
+        if !crowd.converged(2 * Duration::from_micros(REACH_HEAD_US)).await {
+            report.notes.push("not all clients have reached the heads of their rooms".to_owned());
+        }
+        crowd.leave().await?;
     }
     report.seconds = Some(start.elapsed().as_secs_f64());
-    crowd.leave().await?;
 
     report.kills = Some(options.kills);
     report.acked = Some(run.tally.acked_all.get());
     report.restarts = Some(run.tally.restarts.get());
     report.deliveries = Some(run.tally.deliveries_all.get());
-    stage.close(run, report).await
+    stage.close(&run, report).await
 }
 
 /// Who kills.

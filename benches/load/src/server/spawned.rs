@@ -96,6 +96,17 @@ impl Spawned {
         self.wait_until_ready().await
     }
 
+    /// Makes sure that the server runs and is ready.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn be_up(&mut self) -> anyhow::Result<()> {
+        if self.child.is_none() {
+            self.launch()?;
+        }
+        self.wait_until_ready().await
+    }
+
     /// Starts a server that was stopped or killed, without waiting for it.
     ///
     /// # Errors

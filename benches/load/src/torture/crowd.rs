@@ -87,6 +87,11 @@ impl Crowd {
         tokio::time::timeout(timeout, even).await.is_ok()
     }
 
+    /// Ends all clients where they are.
+    pub async fn perish(mut self) {
+        self.lives.shutdown().await;
+    }
+
     /// Closes all clients.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ impl Reader {
                 RoomEvent::Recovered { write, outcome } => self.talker.borrow_mut().recovered(&write, outcome)?,
                 RoomEvent::Expired { from, to } => self.complain(&format!("was told that {from} to {to} are gone")),
                 RoomEvent::Diverged { at } => {
-                    self.complain(&format!("was told that its place {at:?} is in no history"));
+                    self.complain(&format!("was told that its place {} is in no history", at.seq));
                 }
                 RoomEvent::Refused(error) => self.complain(&format!("was thrown out: {error}")),
             }
