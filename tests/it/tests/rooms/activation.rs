@@ -9,7 +9,7 @@ use rollcall_it::scribe::Scribe;
 use rollcall_protocol::{Epoch, Hash, Seq};
 
 use super::desk::{Desk, ack, duplicate};
-use super::node::{Node, ROOMY, room};
+use super::node::{Node, ROOMY, in_time, room};
 
 #[tokio::test]
 async fn who_waits_for_an_activation_that_fails_is_told_and_the_next_one_succeeds() {
@@ -94,7 +94,7 @@ async fn room_with_snapshot() -> (Arc<MemoryLog>, StoredSnapshot) {
     let log = Arc::new(MemoryLog::new());
     let (node, mut ann) = node_on(&log).await;
     ann.write_all(1, 5).await;
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
     let stored = log.read_snapshot(&ann.room, Seq::new(6)).await.unwrap().unwrap();
     assert_eq!(stored.seq, Seq::new(6));
     (log, stored)
@@ -137,7 +137,7 @@ async fn an_older_snapshot_is_used_where_the_newest_cannot_be() {
     let (log, stored) = room_with_snapshot().await;
     let (node, mut ann) = node_on(&log).await;
     ann.write(6, "6").await;
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
     let newest = log.read_snapshot(&ann.room, Seq::new(7)).await.unwrap().unwrap();
     log.write_snapshot(&ann.room, of_unknown_format(newest)).await.unwrap();
     log.write_snapshot(&ann.room, stored).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_room_whose_beginning_expired_is_never_begun_from_nothing() {
     log.expire_before(&room("room"), Seq::new(4)).await.unwrap();
     let (node, mut ann) = node_on(&log).await;
     assert_eq!(ann.write(6, "6").await, ack(7), "with its snapshot it goes on");
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
 
     for at in [stored.seq, Seq::new(7)] {
         let usable = log.read_snapshot(&room("room"), at).await.unwrap().unwrap();

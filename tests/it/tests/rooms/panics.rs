@@ -8,7 +8,7 @@ use rollcall_it::controlled_log::Fate;
 use rollcall_protocol::{Entry, Seq};
 
 use super::desk::{Desk, ack, duplicate};
-use super::node::{Node, ROOMY, SHORT_RING, until};
+use super::node::{Node, ROOMY, SHORT_RING, in_time, until};
 use super::reader::Reader;
 
 /// What a history holds of devices' writes: text and number by (user, n), each only once.
@@ -76,7 +76,7 @@ async fn every_open_request_is_answered_once_and_nothing_acked_is_lost() {
     assert_eq!(reader.rejoins, 1, "it was told that the room ended");
     assert_eq!(other.write(2, "still there").await, ack(3));
     assert_eq!((ann.unanswered(), bob.unanswered(), eve.unanswered()), (0, 0, 0));
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -109,7 +109,7 @@ async fn a_log_that_panics_later_leaves_an_unknown_outcome() {
     let id = ann.send(2, "perhaps");
     assert_eq!(ann.retryable(id).await, Refusal::OutcomeUnknown);
     assert_eq!(ann.write(2, "perhaps").await, ack(3));
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -124,5 +124,5 @@ async fn a_room_may_panic_again_and_again() {
         assert_eq!(ann.write(n, &n.to_string()).await, ack(n + 1));
     }
     assert_eq!(node.history(&ann.room).await.len(), 101);
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
 }

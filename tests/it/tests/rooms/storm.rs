@@ -184,5 +184,5 @@ async fn every_write_is_stored_once_in_its_order_and_seen_by_everybody() {
         };
         assert!(edits.into_iter().all(|edit| !redacted_before(edit)), "an edit showed what was redacted before it");
     }
-    node.directory.drain().await;
+    in_time(node.directory.drain()).await;
 }
