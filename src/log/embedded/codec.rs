@@ -6,13 +6,16 @@
 //! ```text
 //! entry     1, kind u8, flags u8, created_at i64, n v, [target v], epoch v, owner 16, content_hash 32, hash 32, [salt 16],
 //!           sender u8 + bytes, [device u8 + bytes], [body to the end]
-//! room      1, epoch v, owner 16, last_seq v, floor v, swept v, last_redact v
+//! room      1, number v, epoch v, owner 16, last_seq v, floor v, swept v, last_redact v
+//! next room 1, number v
 //! snapshot  1, the part to the end
 //! ```
 //! `v` is a LEB128 number, fixed ones are big-endian, and flags tell which of the bracketed fields are there.
 
 use rollcall_actors::ports::{Fence, LogTail};
 use rollcall_protocol::{Body, DeviceId, Entry, Epoch, Hash, Kind, NUMBER_MAX, OwnerId, Salt, Seq, UserId};
+
+use super::keys::RoomNumber;
 
 const ENTRY_FORMAT: u8 = 1;
 const ROOM_FORMAT: u8 = 1;
@@ -41,6 +44,8 @@ pub(super) enum CodecError {
 /// A room as the log keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RoomRow {
+    /// What stands for the room in keys.
+    pub number: RoomNumber,
     /// Who fenced the room last.
     pub fence: Fence,
     /// The last committed number.
@@ -55,8 +60,8 @@ pub(super) struct RoomRow {
 
 impl RoomRow {
     /// Returns the row of a room that gets its first entries.
-    pub fn new(fence: Fence) -> Self {
-        Self { fence, last_seq: Seq::ZERO, floor: Seq::FIRST, swept: Seq::FIRST, last_redact: Seq::ZERO }
+    pub fn new(number: RoomNumber, fence: Fence) -> Self {
+        Self { number, fence, last_seq: Seq::ZERO, floor: Seq::FIRST, swept: Seq::FIRST, last_redact: Seq::ZERO }
     }
 
     /// Returns the row as the port shows it.
@@ -68,6 +73,7 @@ impl RoomRow {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(48);
         out.push(ROOM_FORMAT);
+        put_number(&mut out, u64::from(self.number.0));
         put_number(&mut out, self.fence.epoch.get());
         out.extend_from_slice(&self.fence.owner.0.to_be_bytes());
         for seq in [self.last_seq, self.floor, self.swept, self.last_redact] {
@@ -80,12 +86,29 @@ impl RoomRow {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut input = Input(bytes);
         input.format(ROOM_FORMAT)?;
+        let number = input.room_number()?;
         let fence = input.fence()?;
         let mut seq = || input.number("sequence").map(Seq::new);
-        let row = Self { fence, last_seq: seq()?, floor: seq()?, swept: seq()?, last_redact: seq()? };
+        let row = Self { number, fence, last_seq: seq()?, floor: seq()?, swept: seq()?, last_redact: seq()? };
         input.end()?;
         Ok(row)
     }
+}
+
+/// Writes the number that the next room gets.
+pub(super) fn encode_next_room(number: RoomNumber) -> Vec<u8> {
+    let mut out = vec![ROOM_FORMAT];
+    put_number(&mut out, u64::from(number.0));
+    out
+}
+
+/// Reads the number that the next room gets.
+pub(super) fn decode_next_room(bytes: &[u8]) -> Result<RoomNumber, CodecError> {
+    let mut input = Input(bytes);
+    input.format(ROOM_FORMAT)?;
+    let number = input.room_number()?;
+    input.end()?;
+    Ok(number)
 }
 
 /// Writes an entry, but for its number, which is in its key.
@@ -242,6 +265,11 @@ impl<'a> Input<'a> {
         let (name, rest) = self.0.split_at_checked(length).ok_or(CodecError::Truncated)?;
         self.0 = rest;
         std::str::from_utf8(name).map_err(|_| CodecError::Invalid("name"))
+    }
+
+    fn room_number(&mut self) -> Result<RoomNumber, CodecError> {
+        let number = self.number("room's number")?;
+        u32::try_from(number).map(RoomNumber).map_err(|_| CodecError::Invalid("room's number"))
     }
 
     fn fence(&mut self) -> Result<Fence, CodecError> {

@@ -8,7 +8,7 @@ use rollcall_protocol::{Entry, Epoch, Kind, OwnerId, RoomId, Seq};
 
 use super::codec::{self, RoomRow};
 use super::command::{Answer, SnapshotPart};
-use super::keys;
+use super::keys::{self, RoomNumber};
 use super::store::Store;
 
 /// Entries that are deleted below a floor in one group at most, so that no append waits long behind it.
@@ -25,8 +25,10 @@ pub(super) struct Group<'a> {
     rooms: HashMap<RoomId, RoomPlan>,
     /// Writes (some) and removals (none) besides rows of rooms and entries, each key once.
     snapshots: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    removed_entries: Vec<Vec<u8>>,
-    removed_edits: Vec<Vec<u8>>,
+    removed_entries: Vec<[u8; 12]>,
+    removed_edits: Vec<[u8; 20]>,
+    /// The number that the next new room gets; none before the first one.
+    next_room: Option<RoomNumber>,
     planned: Planned,
 }
 
@@ -78,6 +80,7 @@ impl<'a> Group<'a> {
             snapshots: HashMap::new(),
             removed_entries: Vec::new(),
             removed_edits: Vec::new(),
+            next_room: None,
             planned: Planned::default(),
         }
     }
@@ -101,7 +104,10 @@ impl<'a> Group<'a> {
         let plan = plan_of(&mut self.rooms, store, room)?;
         let mut row = match plan.row {
             Some(row) if row.fence == append.fence && row.last_seq == append.builds_on() => row,
-            None if append.builds_on() == Seq::ZERO => RoomRow::new(append.fence),
+            None if append.builds_on() == Seq::ZERO => {
+                let number = self.next_room.map_or_else(|| store.next_room(), Ok)?;
+                RoomRow::new(number, append.fence)
+            }
             Some(_) | None => return Ok(FENCED),
         };
 
@@ -110,20 +116,25 @@ impl<'a> Group<'a> {
         let mut late = HashSet::new();
         for entry in append.entries.iter() {
             let Some(target) = entry.target else { continue };
+            // What lies below the floor is gone, though it may not be swept yet.
+            let is_kept = |seq: Seq| seq >= row.floor;
             match entry.kind {
                 Kind::Redact => {
-                    let mut doomed = store.edits_of(room, target)?;
+                    let mut doomed = store.edits_of(room, row.number, target)?;
                     doomed.push(target);
-                    for &seq in &doomed {
+                    for &seq in doomed.iter().filter(|&&seq| is_kept(seq)) {
                         if !plan.redacted.contains_key(&seq)
-                            && let Some(entry) = store.entry(room, seq)?
+                            && let Some(entry) = store.entry(room, row.number, seq)?
                         {
                             redactions.push(entry);
                         }
                     }
                     row.last_redact = entry.seq;
                 }
-                Kind::Edit if store.entry(room, target)?.is_some_and(|target| target.is_redacted()) => {
+                Kind::Edit
+                    if is_kept(target)
+                        && store.entry(room, row.number, target)?.is_some_and(|target| target.is_redacted()) =>
+                {
                     late.insert(entry.seq);
                 }
                 _ => {}
@@ -138,6 +149,10 @@ impl<'a> Group<'a> {
             plan.push(entry, late.contains(&entry.seq));
             row.last_seq = entry.seq;
             self.planned.bytes += entry.weight_bytes() as u64;
+        }
+        if plan.row.is_none() {
+            let next = row.number.0.checked_add(1).expect("there are fewer than 2^32 rooms");
+            self.next_room = Some(RoomNumber(next));
         }
         plan.row = Some(row);
         plan.row_changed = true;
@@ -163,49 +178,48 @@ impl<'a> Group<'a> {
     /// the older ones with it.
     pub fn snapshot_part(&mut self, part: &SnapshotPart) -> Result<(), LogError> {
         let SnapshotPart { room, seq, .. } = part;
-        if plan_of(&mut self.rooms, self.store, room)?.row.is_none() {
-            return Ok(());
-        }
+        let Some(row) = plan_of(&mut self.rooms, self.store, room)?.row else { return Ok(()) };
         if part.part == 0 {
             // Another snapshot of the same number may have had more parts.
-            for key in self.store.snapshot_keys(room, *seq)? {
-                self.snapshots.insert(key, None);
-            }
+            self.remove_snapshot(row.number, *seq)?;
         }
-        if part.parts == 1 {
-            self.prune_snapshots(room, *seq)?;
-        }
-        let key = keys::snapshot_part(room, *seq, part.part);
+        let key = keys::snapshot_part(row.number, *seq, part.part).to_vec();
         self.planned.bytes += part.bytes.len() as u64;
         self.snapshots.insert(key, Some(codec::encode_snapshot_part(&part.bytes)));
-        Ok(())
+        if part.parts == 1 { self.prune_snapshots(room, *seq) } else { Ok(()) }
     }
 
     /// Plans the end of snapshots, given that `newest` is durable or in this group: all but the newest ones, and all older than
     /// the last redaction, since they may hold traces of what was redacted.
     pub fn prune_snapshots(&mut self, room: &RoomId, newest: Seq) -> Result<(), LogError> {
         let Some(row) = plan_of(&mut self.rooms, self.store, room)?.row else { return Ok(()) };
-        let last = Seq::new(rollcall_protocol::NUMBER_MAX);
-        let mut seqs = self.store.snapshot_seqs(room, last)?;
+        let mut seqs = self.store.snapshot_seqs(row.number)?;
         if !seqs.contains(&newest) {
             seqs.push(newest);
             seqs.sort_by(|a, b| b.cmp(a));
         }
         let is_stale = |seq: Seq| seq < row.last_redact && row.last_redact <= newest;
         for (_, seq) in seqs.into_iter().enumerate().filter(|&(at, seq)| at >= SNAPSHOTS_KEPT || is_stale(seq)) {
-            for key in self.store.snapshot_keys(room, seq)? {
-                self.snapshots.insert(key, None);
-            }
+            self.remove_snapshot(row.number, seq)?;
         }
+        Ok(())
+    }
+
+    /// Plans the end of a snapshot, stored or planned.
+    fn remove_snapshot(&mut self, room: RoomNumber, seq: Seq) -> Result<(), LogError> {
+        let prefix = keys::snapshot(room, seq);
+        let planned = self.snapshots.iter_mut().filter(|(key, _)| key.starts_with(&prefix));
+        planned.for_each(|(_, part)| *part = None);
+        self.snapshots.extend(self.store.snapshot_keys(room, seq)?.into_iter().map(|key| (key, None)));
         Ok(())
     }
 
     /// Plans a higher floor, as far as a snapshot allows it.
     pub fn expire(&mut self, room: &RoomId, floor: Seq) -> Result<(), LogError> {
-        let last = Seq::new(rollcall_protocol::NUMBER_MAX);
-        let newest_snapshot = self.store.newest_snapshot(room, last)?.unwrap_or_default();
         let plan = plan_of(&mut self.rooms, self.store, room)?;
         let Some(row) = &mut plan.row else { return Ok(()) };
+        let last = Seq::new(rollcall_protocol::NUMBER_MAX);
+        let newest_snapshot = self.store.newest_snapshot(row.number, last)?.unwrap_or_default();
         let floor = floor.min(newest_snapshot.next()).min(row.last_seq.next());
         if floor > row.floor {
             row.floor = floor;
@@ -224,7 +238,9 @@ impl<'a> Group<'a> {
         if row.swept >= row.floor {
             return Ok(());
         }
-        let entries = self.store.entries_between(room, row.swept, row.floor.previous(), SWEEP_ENTRIES_MAX)?;
+        let expired = (row.swept, row.floor.previous());
+        let entries = self.store.entries_between(room, row.number, expired, SWEEP_ENTRIES_MAX)?;
+        let number = row.number;
         row.swept = match entries.last() {
             Some(last) if entries.len() == SWEEP_ENTRIES_MAX => last.seq.next(),
             _ => row.floor,
@@ -234,9 +250,9 @@ impl<'a> Group<'a> {
             self.planned.to_sweep.insert(room.clone());
         }
         for entry in entries {
-            self.removed_entries.push(keys::entry(room, entry.seq));
+            self.removed_entries.push(keys::entry(number, entry.seq));
             if let (Kind::Edit, Some(target)) = (entry.kind, entry.target) {
-                self.removed_edits.push(keys::edit(room, target, entry.seq));
+                self.removed_edits.push(keys::edit(number, target, entry.seq));
             }
         }
         Ok(())
@@ -253,11 +269,14 @@ impl<'a> Group<'a> {
             }
             let kept = plan.redacted.range(row.floor..).map(|(_, entry)| entry);
             for entry in plan.fresh.iter().chain(kept) {
-                batch.insert(&store.entries, keys::entry(room, entry.seq), codec::encode_entry(entry));
+                batch.insert(&store.entries, keys::entry(row.number, entry.seq), codec::encode_entry(entry));
             }
             for &(target, edit) in &plan.edits {
-                batch.insert(&store.edits, keys::edit(room, target, edit), []);
+                batch.insert(&store.edits, keys::edit(row.number, target, edit), []);
             }
+        }
+        if let Some(next) = self.next_room {
+            batch.insert(&store.rooms, keys::NEXT_ROOM, codec::encode_next_room(next));
         }
         for (key, part) in self.snapshots.drain() {
             match part {

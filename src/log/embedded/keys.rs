@@ -1,17 +1,33 @@
 //! The keys of the embedded log's keyspaces.
 //!
 //! ```text
-//! rooms      room
-//! entries    room 0x00 seq
-//! edits      room 0x00 target seq               an edit, under the entry that it edits
-//! snapshots  room 0x00 !seq part                the newest first
+//! rooms      name                               also 0x00: the next room's number
+//! entries    room seq
+//! edits      room target seq                    an edit, under the entry that it edits
+//! snapshots  room !seq part                     the newest first
 //! ```
-//! Numbers are big-endian, so that keys sort as their numbers do. No room's name contains 0x00, so no room's keys lie among
-//! another's.
+//! A room has a number of 32 bits in place of its name, so that every key of the large keyspaces has at most 20 bytes: fjall
+//! holds such a key in place, while a longer one keeps the whole block alive that it was read from, and a merge of tables
+//! holds one key of each block that it writes. With names of 9 bytes that cost 70 MiB, with numbers nothing.
+//!
+//! Numbers are big-endian, so that keys sort as their numbers do.
 
-use rollcall_protocol::{RoomId, Seq};
+use rollcall_protocol::{NUMBER_MAX, RoomId, Seq};
 
 const NUMBER_BYTES: usize = size_of::<u64>();
+
+/// What fjall holds in place, in bytes.
+const KEY_BYTES_MAX: usize = 20;
+
+/// The key of the next room's number; no name starts with 0x00.
+pub(super) const NEXT_ROOM: [u8; 1] = [0];
+
+/// The least key that a room's row may have.
+pub(super) const FIRST_ROOM: [u8; 1] = [1];
+
+/// What stands for a room in keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RoomNumber(pub u32);
 
 /// Returns the key of a room's row.
 pub(super) fn room(room: &RoomId) -> &[u8] {
@@ -19,28 +35,28 @@ pub(super) fn room(room: &RoomId) -> &[u8] {
 }
 
 /// Returns the key of an entry.
-pub(super) fn entry(room: &RoomId, seq: Seq) -> Vec<u8> {
-    with_prefix(room, &[&seq.get().to_be_bytes()])
+pub(super) fn entry(room: RoomNumber, seq: Seq) -> [u8; 12] {
+    join([&room.0.to_be_bytes(), &seq.get().to_be_bytes()])
 }
 
 /// Returns the key of the row that leads from a target to one of its edits.
-pub(super) fn edit(room: &RoomId, target: Seq, seq: Seq) -> Vec<u8> {
-    with_prefix(room, &[&target.get().to_be_bytes(), &seq.get().to_be_bytes()])
+pub(super) fn edit(room: RoomNumber, target: Seq, seq: Seq) -> [u8; 20] {
+    join([&room.0.to_be_bytes(), &target.get().to_be_bytes(), &seq.get().to_be_bytes()])
 }
 
 /// Returns what the keys of all edits of a target start with.
-pub(super) fn edits_of(room: &RoomId, target: Seq) -> Vec<u8> {
-    with_prefix(room, &[&target.get().to_be_bytes()])
+pub(super) fn edits_of(room: RoomNumber, target: Seq) -> [u8; 12] {
+    entry(room, target)
 }
 
 /// Returns the key of a part of a snapshot.
-pub(super) fn snapshot_part(room: &RoomId, seq: Seq, part: u32) -> Vec<u8> {
-    with_prefix(room, &[&(!seq.get()).to_be_bytes(), &part.to_be_bytes()])
+pub(super) fn snapshot_part(room: RoomNumber, seq: Seq, part: u32) -> [u8; 16] {
+    join([&room.0.to_be_bytes(), &(!seq.get()).to_be_bytes(), &part.to_be_bytes()])
 }
 
 /// Returns what the keys of all parts of a snapshot start with.
-pub(super) fn snapshot(room: &RoomId, seq: Seq) -> Vec<u8> {
-    with_prefix(room, &[&(!seq.get()).to_be_bytes()])
+pub(super) fn snapshot(room: RoomNumber, seq: Seq) -> [u8; 12] {
+    join([&room.0.to_be_bytes(), &(!seq.get()).to_be_bytes()])
 }
 
 /// Returns the number at the end of an entry's or an edit's key, which is the entry's or the edit's own.
@@ -50,23 +66,24 @@ pub(super) fn last_number(key: &[u8]) -> Option<Seq> {
 }
 
 /// Returns the snapshot's number in the key of one of its parts.
-pub(super) fn snapshot_seq(room: &RoomId, key: &[u8]) -> Option<Seq> {
-    let (number, _) = key.get(room.as_str().len() + 1..)?.split_first_chunk::<NUMBER_BYTES>()?;
+pub(super) fn snapshot_seq(key: &[u8]) -> Option<Seq> {
+    let (number, _) = key.get(size_of::<u32>()..)?.split_first_chunk::<NUMBER_BYTES>()?;
     seq(!u64::from_be_bytes(*number))
 }
 
 fn seq(number: u64) -> Option<Seq> {
-    (number <= rollcall_protocol::NUMBER_MAX).then(|| Seq::new(number))
+    (number <= NUMBER_MAX).then(|| Seq::new(number))
 }
 
-fn with_prefix(room: &RoomId, parts: &[&[u8]]) -> Vec<u8> {
-    let name = room.as_str().as_bytes();
-    let mut key = Vec::with_capacity(name.len() + 1 + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.extend_from_slice(name);
-    key.push(0);
+fn join<const PARTS: usize, const BYTES: usize>(parts: [&[u8]; PARTS]) -> [u8; BYTES] {
+    const { assert!(BYTES <= KEY_BYTES_MAX) };
+    let mut key = [0; BYTES];
+    let mut at = 0;
     for part in parts {
-        key.extend_from_slice(part);
+        key[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
     }
+    assert_eq!(at, BYTES, "a key has the length of its parts");
     key
 }
 
@@ -75,36 +92,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn room_id() -> impl Strategy<Value = RoomId> {
-        "[a-b][a-b.]{0,3}".prop_map(|text| RoomId::parse(&text).unwrap())
+    fn room_number() -> impl Strategy<Value = RoomNumber> {
+        prop_oneof![0..3u32, any::<u32>()].prop_map(RoomNumber)
     }
 
     fn number() -> impl Strategy<Value = Seq> {
-        prop_oneof![0..300u64, (rollcall_protocol::NUMBER_MAX - 300)..=rollcall_protocol::NUMBER_MAX].prop_map(Seq::new)
+        prop_oneof![0..300u64, (NUMBER_MAX - 300)..=NUMBER_MAX].prop_map(Seq::new)
     }
 
     proptest! {
         #[test]
-        fn entries_sort_by_room_and_number(a in (room_id(), number()), b in (room_id(), number())) {
-            if a.0 == b.0 {
-                prop_assert_eq!(entry(&a.0, a.1).cmp(&entry(&b.0, b.1)), a.1.cmp(&b.1));
-            } else {
-                prop_assert!(!entry(&b.0, b.1).starts_with(&with_prefix(&a.0, &[])));
-            }
-            prop_assert_eq!(last_number(&entry(&a.0, a.1)), Some(a.1));
+        fn entries_sort_by_room_and_number(a in (room_number(), number()), b in (room_number(), number())) {
+            prop_assert_eq!(entry(a.0, a.1).cmp(&entry(b.0, b.1)), a.cmp(&b));
+            prop_assert_eq!(last_number(&entry(a.0, a.1)), Some(a.1));
         }
 
         #[test]
-        fn newer_snapshots_sort_first(room in room_id(), a in (number(), any::<u32>()), b in (number(), any::<u32>())) {
-            let (a_key, b_key) = (snapshot_part(&room, a.0, a.1), snapshot_part(&room, b.0, b.1));
+        fn newer_snapshots_sort_first(room in room_number(), a in (number(), any::<u32>()), b in (number(), any::<u32>())) {
+            let (a_key, b_key) = (snapshot_part(room, a.0, a.1), snapshot_part(room, b.0, b.1));
             prop_assert_eq!(a_key.cmp(&b_key), b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-            prop_assert_eq!(snapshot_seq(&room, &a_key), Some(a.0));
+            prop_assert_eq!(a_key.starts_with(&snapshot(room, b.0)), a.0 == b.0);
+            prop_assert_eq!(snapshot_seq(&a_key), Some(a.0));
         }
 
         #[test]
-        fn edits_lie_under_their_target(room in room_id(), a in (number(), number()), other in number()) {
-            let key = edit(&room, a.0, a.1);
-            prop_assert_eq!(key.starts_with(&edits_of(&room, other)), other == a.0);
+        fn edits_lie_under_their_target(room in room_number(), a in (number(), number()), other in number()) {
+            let key = edit(room, a.0, a.1);
+            prop_assert_eq!(key.starts_with(&edits_of(room, other)), other == a.0);
             prop_assert_eq!(last_number(&key), Some(a.1));
         }
     }

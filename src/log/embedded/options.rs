@@ -24,8 +24,8 @@ pub struct EmbeddedOptions {
     pub disk_reserve_bytes: u64,
     /// Blocks of tables that are kept in memory, in bytes.
     pub cache_bytes: u64,
-    /// Size at which recent entries are written out to a table, in bytes; recent snapshots, room rows and edits get a half, a
-    /// quarter and an eighth of it. Fixed when the folder is made.
+    /// Size at which recent entries are written out to a table, in bytes; recent snapshots get a quarter of it, and
+    /// room rows and edits an eighth each.
     pub memtable_bytes: u64,
     /// Size of all journals together at which what holds them back is written out, in bytes, at least 64 MiB.
     pub journals_bytes_max: u64,

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use fjall::config::BlockSizePolicy;
-use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use rollcall_actors::ports::{LogError, LogTail, ReadRange, StoredSnapshot};
-use rollcall_protocol::{Entry, RoomId, Seq};
+use rollcall_protocol::{Entry, NUMBER_MAX, RoomId, Seq};
 
-use super::codec::{CodecError, EntryDecoder, RoomRow, decode_snapshot_part};
-use super::keys;
+use super::codec::{CodecError, EntryDecoder, RoomRow, decode_next_room, decode_snapshot_part};
+use super::keys::{self, RoomNumber};
 use super::options::EmbeddedOptions;
 
 /// How long to wait before looking again at what fjall's workers do; it offers nothing to wait for.
@@ -37,6 +37,8 @@ pub struct RoomInfo {
 
 /// The open database.
 pub(super) struct Store {
+    /// What each keyspace's memtable may hold, in bytes.
+    memtables_bytes_max: [u64; Self::KEYSPACES],
     pub db: Database,
     pub rooms: Keyspace,
     pub entries: Keyspace,
@@ -57,20 +59,22 @@ impl Store {
             .max_cached_files(Some(options.open_files_max))
             .manual_journal_persist(true)
             .open()?;
-        let keyspace = |name: &str, memtable_bytes: u64, block_bytes: u32| {
+        let keyspace = |name: &str, block_bytes: u32| {
             db.keyspace(name, || {
                 KeyspaceCreateOptions::default()
                     .manual_journal_persist(true)
-                    .max_memtable_size(memtable_bytes)
+                    // We see to that ourselves, see `wait_until_writable`.
+                    .max_memtable_size(u64::MAX)
                     .data_block_size_policy(BlockSizePolicy::all(block_bytes))
             })
         };
-        let memtable_bytes = options.memtable_bytes;
+        let bytes = options.memtable_bytes;
         Ok(Self {
-            rooms: keyspace("rooms", memtable_bytes / 4, 4 * 1024)?,
-            entries: keyspace("entries", memtable_bytes, 16 * 1024)?,
-            snapshots: keyspace("snapshots", memtable_bytes / 2, 16 * 1024)?,
-            edits: keyspace("edits", memtable_bytes / 8, 4 * 1024)?,
+            memtables_bytes_max: [bytes / 8, bytes, bytes / 4, bytes / 8],
+            rooms: keyspace("rooms", 4 * 1024)?,
+            entries: keyspace("entries", 16 * 1024)?,
+            snapshots: keyspace("snapshots", 16 * 1024)?,
+            edits: keyspace("edits", 4 * 1024)?,
             db,
         })
     }
@@ -90,8 +94,16 @@ impl Store {
         self.wait_while(|keyspace| keyspace.sealed_memtable_count() > 0)
     }
 
-    /// Waits until a commit can go through without waiting for fjall's workers.
+    /// Has full memtables written out, and waits until a commit can go through without waiting for fjall's workers.
+    ///
+    /// fjall would have one of its workers do the former when it comes to it, and on a busy machine that can be late: so many
+    /// memtables later that memory is not bounded by anything.
     pub fn wait_until_writable(&self) -> fjall::Result<()> {
+        for (keyspace, bytes_max) in self.keyspaces().into_iter().zip(self.memtables_bytes_max) {
+            if keyspace.tree.active_memtable().size() > bytes_max {
+                keyspace.rotate_memtable()?;
+            }
+        }
         self.wait_while(|keyspace| {
             keyspace.sealed_memtable_count() >= SEALED_MEMTABLES_MAX
                 || keyspace.l0_table_count() >= FIRST_LEVEL_TABLES_MAX
@@ -113,6 +125,13 @@ impl Store {
         self.rooms.first_key_value().is_some()
     }
 
+    /// Reads the number that the next room gets.
+    pub fn next_room(&self) -> Result<RoomNumber, LogError> {
+        let next = self.rooms.get(keys::NEXT_ROOM).map_err(to_log_error)?;
+        let decoded = next.map(|next| decode_next_room(&next)).transpose();
+        Ok(decoded.map_err(|error| damaged("the next room's number", &error))?.unwrap_or(RoomNumber(0)))
+    }
+
     /// Reads a room's row.
     pub fn room(&self, room: &RoomId) -> Result<Option<RoomRow>, LogError> {
         let row = self.rooms.get(keys::room(room)).map_err(to_log_error)?;
@@ -120,14 +139,14 @@ impl Store {
     }
 
     /// Reads one entry.
-    pub fn entry(&self, room: &RoomId, seq: Seq) -> Result<Option<Entry>, LogError> {
-        let entry = self.entries.get(keys::entry(room, seq)).map_err(to_log_error)?;
+    pub fn entry(&self, room: &RoomId, number: RoomNumber, seq: Seq) -> Result<Option<Entry>, LogError> {
+        let entry = self.entries.get(keys::entry(number, seq)).map_err(to_log_error)?;
         entry.map(|entry| decode_entry(&mut EntryDecoder::default(), room, seq, &entry)).transpose()
     }
 
     /// Reads the numbers of a target's edits.
-    pub fn edits_of(&self, room: &RoomId, target: Seq) -> Result<Vec<Seq>, LogError> {
-        let edits = self.edits.prefix(keys::edits_of(room, target));
+    pub fn edits_of(&self, room: &RoomId, number: RoomNumber, target: Seq) -> Result<Vec<Seq>, LogError> {
+        let edits = self.edits.prefix(keys::edits_of(number, target));
         edits.map(|edit| number_of(room, &edit.key().map_err(to_log_error)?)).collect()
     }
 
@@ -150,7 +169,8 @@ impl Store {
         let mut bytes = 0;
         let mut next = first;
         let mut decoder = EntryDecoder::default();
-        for row in snapshot.range(&self.entries, keys::entry(room, first)..=keys::entry(room, last)).take(expected) {
+        let keys = keys::entry(row.number, first)..=keys::entry(row.number, last);
+        for row in snapshot.range(&self.entries, keys).take(expected) {
             if !page.is_empty() && bytes >= range.bytes_max {
                 return Ok(page);
             }
@@ -168,9 +188,15 @@ impl Store {
     }
 
     /// Reads the keys and values of at most `max` entries from one number up to another.
-    pub fn entries_between(&self, room: &RoomId, from: Seq, through: Seq, max: usize) -> Result<Vec<Entry>, LogError> {
+    pub fn entries_between(
+        &self,
+        room: &RoomId,
+        number: RoomNumber,
+        (from, through): (Seq, Seq),
+        max: usize,
+    ) -> Result<Vec<Entry>, LogError> {
         let mut decoder = EntryDecoder::default();
-        let rows = self.entries.range(keys::entry(room, from)..=keys::entry(room, through)).take(max);
+        let rows = self.entries.range(keys::entry(number, from)..=keys::entry(number, through)).take(max);
         rows.map(|row| {
             let (key, value) = row.into_inner().map_err(to_log_error)?;
             decode_entry(&mut decoder, room, number_of(room, &key)?, &value)
@@ -178,10 +204,10 @@ impl Store {
         .collect()
     }
 
-    /// Returns the numbers of a room's snapshots, the newest first, from `at_most` on.
-    pub fn snapshot_seqs(&self, room: &RoomId, at_most: Seq) -> Result<Vec<Seq>, LogError> {
+    /// Returns the numbers of a room's snapshots, the newest first.
+    pub fn snapshot_seqs(&self, room: RoomNumber) -> Result<Vec<Seq>, LogError> {
         let mut seqs = Vec::new();
-        let mut from = at_most;
+        let mut from = Seq::new(NUMBER_MAX);
         while let Some(seq) = self.newest_snapshot(room, from)? {
             seqs.push(seq);
             if seq == Seq::ZERO {
@@ -193,37 +219,38 @@ impl Store {
     }
 
     /// Finds the newest snapshot whose number is at most `at_most`.
-    pub fn newest_snapshot(&self, room: &RoomId, at_most: Seq) -> Result<Option<Seq>, LogError> {
-        let from = keys::snapshot(room, at_most);
+    pub fn newest_snapshot(&self, room: RoomNumber, at_most: Seq) -> Result<Option<Seq>, LogError> {
+        let from = keys::snapshot_part(room, at_most, 0);
         let through = keys::snapshot_part(room, Seq::ZERO, u32::MAX);
         let Some(part) = self.snapshots.range(from..=through).next() else { return Ok(None) };
         let key = part.key().map_err(to_log_error)?;
-        match keys::snapshot_seq(room, &key) {
+        match keys::snapshot_seq(&key) {
             Some(seq) => Ok(Some(seq)),
-            None => Err(LogError::Damaged(format!("a snapshot of room {room} has a key that was never written"))),
+            None => Err(LogError::Damaged("a snapshot has a key that was never written".to_owned())),
         }
     }
 
     /// Returns the keys of a snapshot's parts.
-    pub fn snapshot_keys(&self, room: &RoomId, seq: Seq) -> Result<Vec<Vec<u8>>, LogError> {
+    pub fn snapshot_keys(&self, room: RoomNumber, seq: Seq) -> Result<Vec<Vec<u8>>, LogError> {
         let parts = self.snapshots.prefix(keys::snapshot(room, seq));
         parts.map(|part| part.key().map(|key| key.to_vec()).map_err(to_log_error)).collect()
     }
 
     /// Reads the newest snapshot whose number is at most `at_most`.
     pub fn read_snapshot(&self, room: &RoomId, at_most: Seq) -> Result<Option<StoredSnapshot>, LogError> {
-        let Some(seq) = self.newest_snapshot(room, at_most)? else { return Ok(None) };
+        let Some(number) = self.room(room)?.map(|row| row.number) else { return Ok(None) };
+        let Some(seq) = self.newest_snapshot(number, at_most)? else { return Ok(None) };
         let read = |part: Guard| {
             let value = part.value().map_err(to_log_error)?;
             decode_snapshot_part(&value).map_err(|error| damaged(&format!("snapshot {seq} of room {room}"), &error))
         };
-        let parts = self.snapshots.prefix(keys::snapshot(room, seq)).map(read).collect::<Result<_, _>>()?;
+        let parts = self.snapshots.prefix(keys::snapshot(number, seq)).map(read).collect::<Result<_, _>>()?;
         Ok(Some(StoredSnapshot { seq, parts }))
     }
 
     /// Reads the rows of at most `max` rooms, in the order of their names, after one.
     pub fn rooms_after(&self, after: Option<&RoomId>, max: usize) -> Result<Vec<RoomInfo>, LogError> {
-        let from = after.map_or(Vec::new(), |after| [keys::room(after), &[0]].concat());
+        let from = after.map_or(keys::FIRST_ROOM.to_vec(), |after| [keys::room(after), &[0]].concat());
         let read = |row: Guard| {
             let (key, value) = row.into_inner().map_err(to_log_error)?;
             let name = std::str::from_utf8(&key).ok().and_then(|name| RoomId::parse(name).ok());

@@ -37,8 +37,9 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn row() -> impl Strategy<Value = RoomRow> {
-    (number(), any::<u128>(), number(), number(), number(), number()).prop_map(
-        |(epoch, owner, last_seq, floor, swept, last_redact)| RoomRow {
+    (any::<u32>(), number(), any::<u128>(), number(), number(), number(), number()).prop_map(
+        |(number, epoch, owner, last_seq, floor, swept, last_redact)| RoomRow {
+            number: RoomNumber(number),
             fence: Fence { epoch: Epoch::new(epoch), owner: OwnerId(owner) },
             last_seq: Seq::new(last_seq),
             floor: Seq::new(floor),
@@ -70,6 +71,11 @@ proptest! {
         let bytes = row.encode();
         prop_assert_eq!(RoomRow::decode(&bytes), Ok(row));
         prop_assert_eq!(RoomRow::decode(&bytes[..bytes.len() - 1]), Err(CodecError::Truncated));
+    }
+
+    #[test]
+    fn room_numbers_come_back(number in any::<u32>()) {
+        prop_assert_eq!(decode_next_room(&encode_next_room(RoomNumber(number))), Ok(RoomNumber(number)));
     }
 
     #[test]
