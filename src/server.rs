@@ -225,6 +225,7 @@ fn room_settings(config: &Config) -> RoomSettings {
         queue: QueueLimits { entries_max: rooms.queue_entries_max, bytes_max: rooms.queue_bytes_max },
         ring: RingLimits { entries_max: rooms.ring_entries_max, bytes_max: rooms.ring_bytes_max },
         idle: Duration::from_millis(rooms.idle_ms),
+        idle_rooms_max: rooms.idle_max,
     }
 }
 

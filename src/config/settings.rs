@@ -78,6 +78,9 @@ settings! {
     rooms: Rooms {
         /// How long a room without members and writes stays in memory, in milliseconds.
         idle_ms: u64 = 60_000,
+        /// How many such rooms stay in memory; of more, those that are idle for longest leave it. Who comes to a room again that left
+        /// waits for the log. Raise it where many rooms are written to by clients that do not join them.
+        idle_max: usize = 1_000,
         /// Entries of a room kept in memory for fast delivery.
         ring_entries_max: usize = 256,
         /// Size of the entries of a room kept in memory for fast delivery, in bytes.

@@ -26,12 +26,13 @@ const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 ///
 /// The state is held twice. The *committed* one changes only when the log has committed, and is what snapshots, heads and
 /// answers come from; the *tentative* one has all that was numbered, committed or not, and is what the next write is checked
-/// against. A refusal that rests on the tentative state waits until that state is committed; when it is not, whoever waits is told to try again.
+/// against. A room that is only read holds it once. A refusal that rests on the tentative state waits until that state is committed; when it is not, whoever waits is told to try again.
 #[derive(Debug)]
 pub struct RoomCore<T> {
     fence: Fence,
     committed: RoomState,
-    tentative: RoomState,
+    /// None while it is the committed one: nothing was numbered since the room was activated or an append was refused.
+    tentative: Option<RoomState>,
     in_flight: Option<Batch<T>>,
     queue: VecDeque<Numbered<T>>,
     /// Answers that rest on entries up to this number, and go out when it is committed.
@@ -72,8 +73,8 @@ impl<T> RoomCore<T> {
     pub fn new(fence: Fence, state: RoomState, last_snapshot: Seq) -> Self {
         let mut core = Self {
             fence,
-            tentative: state.clone(),
             committed: state,
+            tentative: None,
             in_flight: None,
             queue: VecDeque::new(),
             held: BTreeMap::new(),
@@ -126,24 +127,32 @@ impl<T> RoomCore<T> {
         self.queue.len() + self.in_flight.as_ref().map_or(0, |batch| batch.rest.len())
     }
 
+    fn tentative(&self) -> &RoomState {
+        self.tentative.as_ref().unwrap_or(&self.committed)
+    }
+
+    fn tentative_mut(&mut self) -> &mut RoomState {
+        self.tentative.get_or_insert_with(|| self.committed.clone())
+    }
+
     fn submit(&mut self, now_ms: i64, submit: Submit<T>, effects: &mut Vec<Effect<T>>) {
         let kind = kind_of(submit.op);
         let target = submit.target.as_ref().map(Target::seq);
         let tag = Tag::of(kind, target, submit.body.as_ref());
         let key = SenderKey { user: submit.sender, device: submit.device };
-        let last = match self.tentative.know(&key, submit.n, submit.since) {
+        let last = match self.tentative().know(&key, submit.n, submit.since) {
             Known::New(last) => last,
             known => {
                 // What is committed decides where it can: it waits for nothing and is not taken back.
                 let (rests_on, answer) = match self.committed.know(&key, submit.n, submit.since) {
-                    Known::New(_) | Known::UnknownDevice => answer_known(&known, tag, self.tentative.head),
+                    Known::New(_) | Known::UnknownDevice => answer_known(&known, tag, self.tentative().head),
                     settled => answer_known(&settled, tag, self.committed.head),
                 };
                 return self.answer_after(rests_on, submit.reply, answer, effects);
             }
         };
-        let role = self.tentative.role(&key.user);
-        if !submit.rights.write || !self.tentative.admits(&key.user) {
+        let role = self.tentative().role(&key.user);
+        if !submit.rights.write || !self.tentative().admits(&key.user) {
             return self.refuse(submit.reply, Refusal::Forbidden("writing to this room is not allowed"), effects);
         }
         if submit.prev != last {
@@ -165,21 +174,21 @@ impl<T> RoomCore<T> {
     }
 
     fn change(&mut self, now_ms: i64, change: Change<T>, effects: &mut Vec<Effect<T>>) {
-        let is_new = self.tentative.head == Seq::ZERO;
+        let is_new = self.tentative().head == Seq::ZERO;
         let (kind, body, holds) = match change.what {
             ChangeKind::Member(member) => {
-                (Kind::Member, Body::from_value(&member), self.tentative.role(&member.user) == member.role)
+                (Kind::Member, Body::from_value(&member), self.tentative().role(&member.user) == member.role)
             }
             ChangeKind::Room(mut room) => {
                 room.creator = is_new.then(|| change.sender.clone());
-                let members_only = room.members_only.is_none_or(|wanted| wanted == self.tentative.members_only);
-                let floor = room.floor.is_none_or(|wanted| wanted <= self.tentative.floor);
+                let members_only = room.members_only.is_none_or(|wanted| wanted == self.tentative().members_only);
+                let floor = room.floor.is_none_or(|wanted| wanted <= self.tentative().floor);
                 (Kind::Room, Body::from_value(&room), !is_new && members_only && floor)
             }
         };
         if holds {
-            let ack = Ack { seq: self.tentative.head, duplicate: true };
-            return self.answer_after(self.tentative.head, change.reply, Ok(ack), effects);
+            let ack = Ack { seq: self.tentative().head, duplicate: true };
+            return self.answer_after(self.tentative().head, change.reply, Ok(ack), effects);
         }
         let body = body.expect("a change is small and of plain fields");
         if kind != Kind::Room {
@@ -193,7 +202,7 @@ impl<T> RoomCore<T> {
 
     /// Lets a room begin with its creation, which is committed together with the first write.
     fn create_if_new(&mut self, now_ms: i64, creator: &UserId, salt: &Salt) {
-        if self.tentative.head > Seq::ZERO {
+        if self.tentative().head > Seq::ZERO {
             return;
         }
         let change = RoomChange { creator: Some(creator.clone()), ..RoomChange::default() };
@@ -208,9 +217,9 @@ impl<T> RoomCore<T> {
     fn number(&mut self, now_ms: i64, draft: Draft, key: Option<&SenderKey>, tag: Option<Tag>, reply: Option<T>) {
         let content_hash = hash::content(&draft.salt, draft.body.as_ref().map(Body::as_str));
         let mut entry = Entry {
-            seq: self.tentative.head.next(),
+            seq: self.tentative().head.next(),
             kind: draft.kind,
-            created_at_ms: now_ms.max(self.tentative.last_at_ms),
+            created_at_ms: now_ms.max(self.tentative().last_at_ms),
             sender: draft.sender,
             device: key.map(|key| key.device.clone()),
             n: draft.n,
@@ -222,8 +231,8 @@ impl<T> RoomCore<T> {
             epoch: self.fence.epoch,
             owner: self.fence.owner,
         };
-        entry.hash = entry.expected_hash(self.tentative.hash);
-        self.tentative.apply_tagged(&entry, tag);
+        entry.hash = entry.expected_hash(self.tentative().hash);
+        self.tentative_mut().apply_tagged(&entry, tag);
         self.queue.push_back(Numbered { entry, tag, reply });
     }
 
@@ -299,7 +308,7 @@ impl<T> RoomCore<T> {
             effects.push(Effect::Reply(reply, Err(refusal.clone())));
         }
         self.answer_waiting(&refusal, effects);
-        self.tentative = self.committed.clone();
+        self.tentative = None;
         match stop {
             Some(reason) => self.stop(reason, effects),
             None => self.finish_drain(effects),
@@ -331,7 +340,7 @@ impl<T> RoomCore<T> {
 
     /// Refuses a write, once everything on which the refusal may rest is committed.
     fn refuse(&mut self, reply: T, refusal: Refusal, effects: &mut Vec<Effect<T>>) {
-        self.answer_after(self.tentative.head, reply, Err(refusal), effects);
+        self.answer_after(self.tentative().head, reply, Err(refusal), effects);
     }
 
     fn answer_after(&mut self, seq: Seq, reply: T, answer: Answer, effects: &mut Vec<Effect<T>>) {

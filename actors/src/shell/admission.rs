@@ -82,6 +82,13 @@ impl Admission {
         Lease { admission: Arc::clone(self) }
     }
 
+    /// Returns since when nothing is owed; none while something is.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let counts = self.counts();
+        let owes = counts.entries + counts.leases > 0;
+        (!owes).then_some(counts.busy_at)
+    }
+
     /// Takes nothing any more, if nothing is owed and nothing was for `idle`. Says whether the room is closed now.
     pub fn close_if_idle(&self, now: Instant, idle: Duration) -> bool {
         let mut counts = self.counts();

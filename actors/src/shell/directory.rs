@@ -1,7 +1,6 @@
 //! The directory: which rooms are active here. It activates a room when somebody asks for it, gives it up when it is idle, and
 //! supervises the rooms' actors: one that fails is forgotten, and the next request activates the room from its log.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +11,7 @@ use rollcall_protocol::{Entry, Kind, RoomId};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use super::active_rooms::ActiveRooms;
 use super::admission::{Admission, QueueLimits};
 use super::handle::{Ask, Asker, RoomHandle};
 use super::inbox::{ReplyKind, ReplySlot};
@@ -32,6 +32,9 @@ pub struct RoomSettings {
     pub ring: RingLimits,
     /// How long a room that nobody joined and nobody asks stays active.
     pub idle: Duration,
+    /// How many such rooms stay active; of more, those that are idle for longest are given up. They are counted each time that
+    /// the number of rooms has grown by an eighth, and every quarter of `idle`, at least every 5 s.
+    pub idle_rooms_max: usize,
 }
 
 /// The rooms of one node. Cloning shares them.
@@ -46,7 +49,7 @@ pub(super) struct Shared {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     settings: RoomSettings,
-    rooms: Mutex<HashMap<RoomId, Arc<RoomHandle>>>,
+    rooms: Mutex<ActiveRooms>,
     draining: AtomicBool,
     /// Actors that have not ended, forgotten ones included.
     alive: watch::Sender<usize>,
@@ -70,7 +73,7 @@ impl Directory {
             log,
             clock,
             settings,
-            rooms: Mutex::default(),
+            rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max)),
             draining: AtomicBool::new(false),
             alive: watch::Sender::new(0),
             tasks: TaskTracker::new(),
@@ -93,7 +96,9 @@ impl Directory {
             return Some(Arc::clone(handle));
         }
         let handle = self.activate(room);
-        rooms.insert(room.clone(), Arc::clone(&handle));
+        if rooms.insert(Arc::clone(&handle)).sweep_is_due {
+            let _ = self.supervisor.cast(DirectoryMsg::Sweep);
+        }
         Some(handle)
     }
 
@@ -144,7 +149,7 @@ impl Directory {
     /// Dropped, the rooms go on ending by themselves.
     pub async fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);
-        let rooms: Vec<_> = self.shared.rooms().values().cloned().collect();
+        let rooms: Vec<_> = self.shared.rooms().iter().cloned().collect();
         for handle in rooms {
             handle.admission.close();
             let _ = handle.actor.cast(RoomMsg::Drain);
@@ -200,39 +205,25 @@ impl Shared {
     /// Forgets a room's actor, which takes nothing any more, and tells its readers to join again.
     pub fn forget(&self, handle: &Arc<RoomHandle>) {
         handle.admission.close();
-        {
-            let mut rooms = self.rooms();
-            if rooms.get(handle.tail.room()).is_some_and(|current| Arc::ptr_eq(current, handle)) {
-                rooms.remove(handle.tail.room());
-            }
-        }
+        self.rooms().remove(handle);
         handle.tail.end();
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<RoomHandle>>> {
+    fn rooms(&self) -> MutexGuard<'_, ActiveRooms> {
         // No code that holds the lock panics half-way through a change.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives up the rooms that are idle.
     fn sweep(&self) {
-        let now = Instant::now();
-        let mut rooms = self.rooms();
-        rooms.retain(|_, handle| {
-            let idle = handle.admission.close_if_idle(now, self.settings.idle);
-            if idle {
-                let _ = handle.actor.cast(RoomMsg::Drain);
-            }
-            !idle
+        self.rooms().sweep(Instant::now(), |handle| {
+            let _ = handle.actor.cast(RoomMsg::Drain);
         });
-        if rooms.capacity() > 4 * rooms.len().max(1_000) {
-            rooms.shrink_to_fit();
-        }
     }
 
     /// Forgets the room of an actor that failed.
     fn forget_failed(&self, failed: ractor::ActorId) {
-        let handle = self.rooms().values().find(|handle| handle.actor.get_id() == failed).cloned();
+        let handle = self.rooms().iter().find(|handle| handle.actor.get_id() == failed).cloned();
         if let Some(handle) = handle {
             self.forget(&handle);
         }

@@ -14,6 +14,7 @@
 //! skipped after a panic, so nothing relies on it; the name registry is process-wide, so no actor has a name.
 
 mod activation;
+mod active_rooms;
 mod admission;
 mod directory;
 mod frame;

@@ -5,6 +5,7 @@ mod activation;
 mod admission;
 mod desk;
 mod drain;
+mod idle_limit;
 mod joins;
 mod node;
 mod order;

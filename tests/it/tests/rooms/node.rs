@@ -18,6 +18,7 @@ pub const ROOMY: RoomSettings = RoomSettings {
     queue: QueueLimits { entries_max: 4096, bytes_max: 4 * 1024 * 1024 },
     ring: RingLimits { entries_max: 256, bytes_max: 1024 * 1024 },
     idle: Duration::from_secs(3600),
+    idle_rooms_max: usize::MAX,
 };
 
 /// As above, but a room's memory holds its last batch and no more.

@@ -27,6 +27,7 @@ const NARROW: RoomSettings = RoomSettings {
     queue: QueueLimits { entries_max: 24, bytes_max: 4096 },
     ring: RingLimits { entries_max: 8, bytes_max: 256 },
     idle: Duration::from_millis(1),
+    idle_rooms_max: 1,
 };
 
 /// What a device writes under one n, for ever.
