@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, check, process, ring_runner, rings, tidy};
+use crate::{bench, check, process, ring_runner, rings, services, tidy};
 
 /// The one door to this repository's chores. CI does nothing but `cargo xtask check` and `cargo xtask test`.
 #[derive(Debug, Parser)]
@@ -60,6 +60,10 @@ enum Command {
         names: Vec<String>,
     },
 
+    /// Start and end real servers on this machine: Redis and Apache Cassandra.
+    #[command(subcommand)]
+    Services(services::Command),
+
     /// Write the golden frames and hash vectors in protocol/vectors again.
     ///
     /// Every client decodes these files. Look at the difference that git shows: a change of a golden frame is a change of
@@ -84,6 +88,7 @@ impl Cli {
             Command::Tidy { rules: false } => tidy::run(&root),
             Command::Test { rings } => Ok(ring_runner::run(&root, &rings)),
             Command::Bench { names } => bench::run(&root, &names),
+            Command::Services(command) => services::run(&root, &command),
             Command::Vectors => {
                 let run = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--"];
                 let arguments = [&run[..], &["protocol/vectors", "docs/protocol.md"]].concat();
@@ -109,5 +114,17 @@ mod tests {
     fn a_ring_that_does_not_exist_is_refused() {
         assert!(Cli::try_parse_from(["cargo xtask", "test", "core", "it"]).is_ok());
         assert!(Cli::try_parse_from(["cargo xtask", "test", "no-such-ring"]).is_err());
+    }
+
+    #[test]
+    fn servers_are_asked_for_in_numbers_and_modes_that_exist() {
+        let up = |arguments: &str| {
+            let words = "cargo-xtask services up".split(' ').chain(arguments.split_whitespace());
+            Cli::try_parse_from(words).is_ok()
+        };
+        assert!(
+            up("") && up("--cassandra-nodes 3 --redis cluster --json") && up("--cassandra-nodes 0 --redis sentinel")
+        );
+        assert!(!up("--cassandra-nodes 2") && !up("--redis two"));
     }
 }

@@ -31,7 +31,7 @@ fn run_ring(root: &Path, ring: &Ring) -> Outcome {
             if in_ci() {
                 return Outcome::Failed(why);
             }
-            println!("━━ {why}: tests with `{}` in their name are SKIPPED", tool.program);
+            println!("━━ {why}: tests with `{}` in their name are SKIPPED", tool.test_word);
             missing.push(tool);
         }
     }
@@ -59,7 +59,7 @@ fn with_skips(step: &[&'static str], missing: &[&Tool]) -> Vec<&'static str> {
         if !step.contains(&"--") {
             arguments.push("--");
         }
-        arguments.extend(missing.iter().flat_map(|tool| ["--skip", tool.program]));
+        arguments.extend(missing.iter().flat_map(|tool| ["--skip", tool.test_word]));
     }
     arguments
 }

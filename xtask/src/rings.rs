@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::tools::{STRACE, Tool};
+use crate::tools::{JAVA, MAVEN, REDIS, STRACE, Tool};
 
 /// A ring of tests: from the pure core outward, each slower and closer to the world than the one before.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub struct Ring {
     pub name: &'static str,
     /// What it shows.
     pub about: &'static str,
-    /// Tools without which a part of its tests cannot run. A test that needs one has the tool's name in its own name,
+    /// Tools without which a part of its tests cannot run. A test that needs one has the tool's word in its own name,
     /// and is skipped by it where the tool is missing and CI does not run us.
     pub needs: &'static [Tool],
     /// Arguments of cargo, in order; a step that fails ends the ring.
@@ -47,6 +47,13 @@ pub const RINGS: &[Ring] = &[
             &["build", "--release", "--package=rollcall", "--package=rollcall-load"],
             &["test", "--no-fail-fast", "--package=rollcall-it"],
         ],
+    },
+    Ring {
+        name: "services",
+        about: "real Redis and Cassandra as the tests use them: started, killed, stopped, started again, gone at the end",
+        needs: &[REDIS, JAVA, MAVEN],
+        // One test at a time: each is several servers.
+        steps: &[&["test", "--no-fail-fast", "--package=rollcall-services", "--", "--test-threads=1"]],
     },
     Ring {
         name: "torture",

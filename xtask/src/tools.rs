@@ -10,6 +10,8 @@ use crate::process::{in_ci, is_installed};
 pub struct Tool {
     /// The program's name on the search path.
     pub program: &'static str,
+    /// The word in the names of tests that need it, by which they are left out where it is missing.
+    pub test_word: &'static str,
     /// What it is needed for, to finish "needed for …".
     pub purpose: &'static str,
     /// Where it comes from.
@@ -21,22 +23,54 @@ pub struct Tool {
 pub enum Source {
     /// A Debian package.
     Debian(&'static str),
+    /// A Debian package of the Java that Cassandra runs on; a Java of another version does not do.
+    DebianJava(&'static str),
     /// A component of the Rust toolchain.
     Rustup(&'static str),
 }
 
 /// Formats Rust code.
-pub const RUSTFMT: Tool =
-    Tool { program: "cargo-fmt", purpose: "the check of the format", source: Source::Rustup("rustfmt") };
+pub const RUSTFMT: Tool = Tool {
+    program: "cargo-fmt",
+    test_word: "cargo_fmt",
+    purpose: "the check of the format",
+    source: Source::Rustup("rustfmt"),
+};
 
 /// Lints Rust code.
-pub const CLIPPY: Tool = Tool { program: "cargo-clippy", purpose: "the lints", source: Source::Rustup("clippy") };
+pub const CLIPPY: Tool =
+    Tool { program: "cargo-clippy", test_word: "cargo_clippy", purpose: "the lints", source: Source::Rustup("clippy") };
 
 /// Shows a process's system calls.
 pub const STRACE: Tool = Tool {
     program: "strace",
+    test_word: "strace",
     purpose: "the tests that watch the server sync before it acknowledges",
     source: Source::Debian("strace"),
+};
+
+/// The Redis server.
+pub const REDIS: Tool = Tool {
+    program: "redis-server",
+    test_word: "redis",
+    purpose: "the tests on real servers",
+    source: Source::Debian("redis-server"),
+};
+
+/// Runs Cassandra.
+pub const JAVA: Tool = Tool {
+    program: "java",
+    test_word: "cassandra",
+    purpose: "Cassandra, in the tests on real servers",
+    source: Source::DebianJava("openjdk-17-jre-headless"),
+};
+
+/// Brings Cassandra's jars.
+pub const MAVEN: Tool = Tool {
+    program: "mvn",
+    test_word: "cassandra",
+    purpose: "bringing Cassandra, for the tests on real servers",
+    source: Source::Debian("maven"),
 };
 
 impl Tool {
@@ -70,6 +104,7 @@ impl Tool {
     fn is_there(&self) -> bool {
         match self.source {
             Source::Debian(_) => is_installed(self.program),
+            Source::DebianJava(_) => rollcall_services::find_java().is_ok(),
             // rustup puts a proxy on the path for components that are not installed, too: ask the proxy.
             Source::Rustup(_) => runs(Command::new(self.program).arg("--version")),
         }
@@ -79,14 +114,14 @@ impl Tool {
 impl Source {
     fn install_command(&self) -> String {
         match self {
-            Source::Debian(package) => format!("apt-get install -y {package}"),
+            Source::Debian(package) | Source::DebianJava(package) => format!("apt-get install -y {package}"),
             Source::Rustup(component) => format!("rustup component add {component}"),
         }
     }
 
     fn can_install(&self) -> bool {
         match self {
-            Source::Debian(_) => is_installed("apt-get") && is_root(),
+            Source::Debian(_) | Source::DebianJava(_) => is_installed("apt-get") && is_root(),
             Source::Rustup(_) => is_installed("rustup"),
         }
     }
@@ -105,7 +140,7 @@ impl Source {
         };
         // A machine that never ran `apt-get update` knows no packages.
         attempt()
-            || (matches!(self, Source::Debian(_))
+            || (matches!(self, Source::Debian(_) | Source::DebianJava(_))
                 && Command::new(program).arg("update").status().is_ok_and(|status| status.success())
                 && attempt())
     }
@@ -135,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_tool_that_is_there_needs_nothing() {
-        let shell = Tool { program: "sh", purpose: "this test", source: Source::Debian("dash") };
+        let shell = Tool { program: "sh", test_word: "shell", purpose: "this test", source: Source::Debian("dash") };
         assert_eq!(shell.ensure(), Ok(()));
     }
 

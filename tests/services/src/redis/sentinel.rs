@@ -1,0 +1,115 @@
+//! A Redis master with two replicas, watched by three Sentinels.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::resp::{Reply, info};
+use super::server::Redis;
+use crate::error::ServiceError;
+use crate::ports::free_ports;
+
+const SERVERS: usize = 3;
+const SENTINELS: usize = 3;
+const MASTER_NAME: &str = "rollcall";
+
+/// How long the Sentinels may take to find all servers and each other.
+const AGREE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Three servers and three Sentinels. Dropped, they are killed.
+#[derive(Debug)]
+pub struct RedisSentinel {
+    // In this order, so that the Sentinels are gone before they see a server die.
+    sentinels: Vec<Redis>,
+    servers: Vec<Redis>,
+}
+
+impl RedisSentinel {
+    /// Starts everything, each in a folder of its own within this one, and returns when the replicas follow the master and each
+    /// Sentinel knows all of them and the other Sentinels. A master that is silent for 2 s is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`].
+    pub fn start(folder: &Path) -> Result<Self, ServiceError> {
+        let ports = free_ports::<{ SERVERS + SENTINELS }>(&[Ipv4Addr::LOCALHOST])?;
+        let (server_ports, sentinel_ports) = ports.split_at(SERVERS);
+        let master_port = server_ports[0];
+        let mut servers: Vec<Redis> = Vec::new();
+        for (index, &port) in server_ports.iter().enumerate() {
+            let name = format!("redis-{}", index + 1);
+            let settings = if index == 0 { String::new() } else { format!("replicaof 127.0.0.1 {master_port}\n") };
+            servers.push(Redis::start_on(port, &name, &folder.join(&name), &settings, &[])?);
+        }
+        for replica in &servers[1..] {
+            replica.wait_for(AGREE_LIMIT, || follows_its_master(replica))?;
+        }
+        let settings = format!(
+            "sentinel monitor {MASTER_NAME} 127.0.0.1 {master_port} 2\n\
+             sentinel down-after-milliseconds {MASTER_NAME} 2000\n\
+             sentinel failover-timeout {MASTER_NAME} 10000\n\
+             sentinel parallel-syncs {MASTER_NAME} 2\n"
+        );
+        let mut sentinels = Vec::new();
+        for (index, &port) in sentinel_ports.iter().enumerate() {
+            let name = format!("sentinel-{}", index + 1);
+            sentinels.push(Redis::start_on(port, &name, &folder.join(&name), &settings, &["--sentinel"])?);
+        }
+        for sentinel in &sentinels {
+            sentinel.wait_for(AGREE_LIMIT, || knows_all(sentinel))?;
+        }
+        Ok(Self { sentinels, servers })
+    }
+
+    /// Returns the servers. At the start the first is the master.
+    pub fn servers(&self) -> &[Redis] {
+        &self.servers
+    }
+
+    /// Returns the Sentinels.
+    pub fn sentinels(&self) -> &[Redis] {
+        &self.sentinels
+    }
+
+    /// Returns the name under which the Sentinels know the master.
+    pub fn master_name(&self) -> &'static str {
+        MASTER_NAME
+    }
+
+    /// Returns the URLs of the Sentinels, for a client that asks them for the master.
+    pub fn sentinel_urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(Redis::url).collect()
+    }
+
+    /// Returns the index of the server that is the master now, as the first Sentinel that runs sees it.
+    ///
+    /// # Errors
+    ///
+    /// If no Sentinel answers.
+    pub fn master(&self) -> Result<usize, ServiceError> {
+        let sentinel = self.sentinels.iter().find(|sentinel| sentinel.is_running());
+        let sentinel = sentinel.ok_or_else(|| ServiceError::refused("the Sentinels", "none runs"))?;
+        let address = sentinel.order(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME])?;
+        let port = address.as_list().get(1).and_then(Reply::as_text).unwrap_or_default().to_owned();
+        let index = self.servers.iter().position(|server| server.address().port().to_string() == port);
+        index.ok_or_else(|| ServiceError::refused(sentinel.name(), format!("the master has the strange port {port:?}")))
+    }
+}
+
+fn follows_its_master(replica: &Redis) -> Result<(), String> {
+    let replication = replica.report(&["INFO", "replication"]).map_err(|error| error.to_string())?;
+    if info(&replication, "master_link_status") == Some("up") {
+        return Ok(());
+    }
+    Err("it does not follow its master yet".to_owned())
+}
+
+fn knows_all(sentinel: &Redis) -> Result<(), String> {
+    let report = sentinel.report(&["INFO", "sentinel"]).map_err(|error| error.to_string())?;
+    let expected = format!("slaves={},sentinels={SENTINELS}", SERVERS - 1);
+    let seen = info(&report, "master0").unwrap_or_default();
+    if seen.ends_with(&expected) && seen.contains("status=ok") {
+        return Ok(());
+    }
+    Err(format!("it knows {seen:?}, not yet {expected}"))
+}
