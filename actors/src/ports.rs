@@ -11,7 +11,7 @@ use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Who may number a room's entries: the log accepts an append from the latest fence alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// The number of the ownership; grows with each activation that found the room to exist.
     pub epoch: Epoch,
@@ -20,7 +20,7 @@ pub struct Fence {
 }
 
 /// A room as the log has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LogTail {
     /// Who fenced the room last.
     pub fence: Fence,

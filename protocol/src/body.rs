@@ -65,6 +65,12 @@ impl PartialEq for Body {
 
 impl Eq for Body {}
 
+impl std::hash::Hash for Body {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl fmt::Debug for Body {
     /// Shows the size alone: what people say is never printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -57,7 +57,7 @@ impl std::fmt::Display for OwnerId {
 }
 
 /// One numbered record of a room's log, as it is stored.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Its number in the room.
     pub seq: Seq,
