@@ -213,7 +213,7 @@ pub struct Joined {
 }
 
 /// Answers a write: it is committed under this number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ack {
     /// The entry's number.
     pub seq: Seq,

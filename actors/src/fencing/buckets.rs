@@ -2,7 +2,8 @@
 
 use rollcall_protocol::{NUMBER_MAX, Seq};
 
-use crate::room::BUCKET_ENTRIES;
+/// Entries in a bucket, as they are stored. To change it would be to move every row.
+pub const BUCKET_ENTRIES: u64 = 4096;
 
 /// How a room's log is cut into partitions: numbers from 1 on, so many to a bucket, buckets from 0 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,7 +12,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// As they are stored. To change it would be to move every row.
+    /// As they are stored.
     pub const STORED: Self = Self { entries: BUCKET_ENTRIES };
 
     /// Makes buckets of another size, which a model explores faster.

@@ -36,7 +36,7 @@ mod tests;
 mod tip;
 mod turn;
 
-pub use buckets::Buckets;
+pub use buckets::{BUCKET_ENTRIES, Buckets};
 pub use io::{Answer, Effect, FloorRow, Input, Looked, Mark, MarkKind, Row, Stop, Ticket, Writer};
 pub use machine::{Fencing, Start};
 pub use retention::{Retention, RetentionStep};

@@ -14,10 +14,8 @@ use super::senders::{Known, SenderKey};
 use super::snapshot;
 use super::state::{Role, RoomChange, RoomState};
 use super::tag::Tag;
+use crate::fencing::Buckets;
 use crate::ports::{Fence, NotCommitted};
-
-/// Entries in a bucket of a partitioned log; no batch crosses from one into the next.
-pub const BUCKET_ENTRIES: u64 = 4096;
 
 /// The log grows by at least this many entries between two snapshots.
 const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
@@ -27,9 +25,11 @@ const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 /// The state is held twice. The *committed* one changes only when the log has committed, and is what snapshots, heads and
 /// answers come from; the *tentative* one has all that was numbered, committed or not, and is what the next write is checked
 /// against. A room that is only read holds it once. A refusal that rests on the tentative state waits until that state is committed; when it is not, whoever waits is told to try again.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RoomCore<T> {
     fence: Fence,
+    /// How the log is cut into partitions; no batch crosses from one into the next.
+    buckets: Buckets,
     committed: RoomState,
     /// None while it is the committed one: nothing was numbered since the room was activated or an append was refused.
     tentative: Option<RoomState>,
@@ -45,7 +45,7 @@ pub struct RoomCore<T> {
     phase: Phase,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Active,
     Draining,
@@ -53,7 +53,7 @@ enum Phase {
 }
 
 /// An entry that has a number and waits for its commit.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Numbered<T> {
     entry: Entry,
     tag: Option<Tag>,
@@ -61,7 +61,7 @@ struct Numbered<T> {
 }
 
 /// The entries that the log is committing.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Batch<T> {
     entries: Arc<[Entry]>,
     /// Tag and reply of each entry.
@@ -73,6 +73,7 @@ impl<T> RoomCore<T> {
     pub fn new(fence: Fence, state: RoomState, last_snapshot: Seq) -> Self {
         let mut core = Self {
             fence,
+            buckets: Buckets::STORED,
             committed: state,
             tentative: None,
             in_flight: None,
@@ -85,6 +86,12 @@ impl<T> RoomCore<T> {
         };
         core.plan_snapshot();
         core
+    }
+
+    /// Takes other buckets than those of the store: a model explores small ones faster.
+    #[must_use]
+    pub fn in_buckets(self, buckets: Buckets) -> Self {
+        Self { buckets, ..self }
     }
 
     /// Takes one input at the time `now_ms` (milliseconds since 1970) and appends what is to be done to `effects`.
@@ -242,13 +249,14 @@ impl<T> RoomCore<T> {
         if self.in_flight.is_some() {
             return;
         }
-        let bucket = bucket_of(first.entry.seq);
+        let buckets = self.buckets;
+        let bucket = buckets.of(first.entry.seq);
         // A room is created together with its first write, be that one as large as it may.
         let alone = if first.entry.seq == Seq::FIRST { 2 } else { 1 };
         let mut bytes = 0;
         let fits = |numbered: &Numbered<T>, at: usize, bytes: &mut usize| {
             *bytes += numbered.entry.weight_bytes();
-            at < alone || *bytes <= BATCH_BYTES_MAX && bucket_of(numbered.entry.seq) == bucket
+            at < alone || *bytes <= BATCH_BYTES_MAX && buckets.of(numbered.entry.seq) == bucket
         };
         let count = self
             .queue
@@ -411,10 +419,6 @@ const fn kind_of(op: WriteOp) -> Kind {
         WriteOp::Redact => Kind::Redact,
         WriteOp::React => Kind::React,
     }
-}
-
-fn bucket_of(seq: Seq) -> u64 {
-    seq.previous().get() / BUCKET_ENTRIES
 }
 
 /// Checks what a write is about: an edit a message of one's own, a reaction a message, neither of them a redacted one; a

@@ -18,7 +18,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{BUCKET_ENTRIES, RoomCore};
+pub use self::core::RoomCore;
 pub use io::{Answer, Change, ChangeKind, Effect, Input, Rights, StopReason, Submit, Target};
 pub use refusal::Refusal;
 pub use senders::{SENDERS_MAX, SenderKey};

@@ -3,7 +3,7 @@
 use rollcall_protocol::{ErrorCode, ErrorFrame, Seq, limits};
 
 /// Why a write was not stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// The n was given to another write of the device.
     #[error("this n was given to another write, and stays with it")]

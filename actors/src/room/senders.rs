@@ -21,7 +21,7 @@ pub struct SenderKey {
 }
 
 /// What is kept of one write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The device's number for it.
     pub n: u64,
@@ -41,7 +41,7 @@ impl Record {
 }
 
 /// One device's last writes to a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sender {
     /// The last accepted n.
     pub last_n: u64,
@@ -97,7 +97,7 @@ impl Sender {
 
 /// The devices that wrote to a room last: by the numbers of their last entries and nothing else, so that replaying the log
 /// gives the same table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SenderTable {
     senders: BTreeMap<SenderKey, Sender>,
     by_last_seq: BTreeMap<Seq, SenderKey>,

@@ -13,7 +13,7 @@ use super::tag::Tag;
 pub const REDACTIONS_REMEMBERED_ENTRIES: u64 = 16_384;
 
 /// What a user is to a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// May read and write where the room is for members only.
@@ -51,7 +51,7 @@ pub struct RoomChange {
 }
 
 /// Everything about a room that must outlive an owner. Two nodes that apply the same entries have equal states.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RoomState {
     /// The last entry's number.
     pub head: Seq,

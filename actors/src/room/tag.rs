@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The first 8 bytes of a SHA-256 over a write's kind, target and body. A device that tries a write again is recognised by it;
 /// a device that found two bodies of one tag would deceive itself alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tag(u64);
 
 impl Tag {

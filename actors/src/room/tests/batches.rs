@@ -4,7 +4,8 @@ use rollcall_protocol::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BODY_BYTES_M
 use rollcall_protocol::{Body, Entry, Epoch, Kind, OwnerId, Seq, hash};
 
 use super::test_room::{TestRoom, ack, ann, appended, bob, device, replies, send, text};
-use crate::room::{BUCKET_ENTRIES, Effect, RoomChange, Submit};
+use crate::fencing::BUCKET_ENTRIES;
+use crate::room::{Effect, RoomChange, Submit};
 
 /// A body of this many bytes.
 fn body_of(bytes: usize) -> Option<Body> {
