@@ -3,9 +3,11 @@
 mod gate;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::time::Duration;
 
+use rollcall::server::WrapLog;
 use rollcall_actors::ports::{
     Append, AppendOutcome, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange, StoredSnapshot,
 };
@@ -72,32 +74,45 @@ pub struct ControlledLog {
     pub read_answers: Arc<Gate>,
 }
 
+#[derive(Default)]
 struct Shared {
-    log: Arc<dyn Log>,
+    log: OnceLock<Arc<dyn Log>>,
     fates: Mutex<VecDeque<Fate>>,
     late: Mutex<Vec<Append>>,
     failing_activations: AtomicUsize,
     failing_reads: AtomicUsize,
     activations: AtomicUsize,
     appends: AtomicUsize,
+    tails: AtomicUsize,
+    reads_take_ms: AtomicU64,
     ranges_read: Mutex<Vec<ReadRange>>,
 }
 
 impl ControlledLog {
     /// Stands over a log; as long as nothing is controlled, it adds nothing.
     pub fn over(log: Arc<dyn Log>) -> Arc<Self> {
-        let shared = Shared {
-            log,
-            fates: Mutex::default(),
-            late: Mutex::default(),
-            failing_activations: AtomicUsize::new(0),
-            failing_reads: AtomicUsize::new(0),
-            activations: AtomicUsize::new(0),
-            appends: AtomicUsize::new(0),
-            ranges_read: Mutex::default(),
-        };
+        let controlled = Self::unplaced();
+        controlled.place(log);
+        controlled
+    }
+
+    /// Will stand over the log of the server that it is given to: see [`ControlledLog::into_server`].
+    pub fn unplaced() -> Arc<Self> {
         let [appends, activations, reads, read_answers] = [(); 4].map(|()| Arc::new(Gate::new()));
-        Arc::new(Self { shared: Arc::new(shared), appends, activations, reads, read_answers })
+        Arc::new(Self { shared: Arc::default(), appends, activations, reads, read_answers })
+    }
+
+    /// Puts it between a server's rooms and their log; the test keeps its own end.
+    pub fn into_server(self: &Arc<Self>) -> WrapLog {
+        let controlled = Arc::clone(self);
+        Box::new(move |log| {
+            controlled.place(log);
+            controlled
+        })
+    }
+
+    fn place(&self, log: Arc<dyn Log>) {
+        assert!(self.shared.log.set(log).is_ok(), "it stands over one log");
     }
 
     /// Decides about the next append that nothing was decided about yet, of whatever room.
@@ -113,12 +128,22 @@ impl ControlledLog {
         Stuck { entered: has_entered, tell }
     }
 
+    /// Lets the next append panic in its call at once.
+    pub fn panic_at_next_append(&self) {
+        drop(self.panic_in_next_append());
+    }
+
+    /// Lets each read take at least this long.
+    pub fn slow_reads(&self, each: Duration) {
+        self.shared.reads_take_ms.store(each.as_millis().try_into().unwrap(), Ordering::SeqCst);
+    }
+
     /// Gives the log the appends that were late, and returns what became of them.
     pub async fn deliver_late(&self) -> Vec<AppendOutcome> {
         let late = std::mem::take(&mut *locked(&self.shared.late));
         let mut outcomes = Vec::new();
         for append in late {
-            outcomes.push(self.shared.log.append(append).await);
+            outcomes.push(self.shared.log().append(append).await);
         }
         outcomes
     }
@@ -143,6 +168,11 @@ impl ControlledLog {
         self.shared.appends.load(Ordering::SeqCst)
     }
 
+    /// Returns how often the end of a room's log was read.
+    pub fn tails_so_far(&self) -> usize {
+        self.shared.tails.load(Ordering::SeqCst)
+    }
+
     /// Returns the ranges that were read since the last call.
     pub fn take_ranges_read(&self) -> Vec<ReadRange> {
         std::mem::take(&mut *locked(&self.shared.ranges_read))
@@ -150,15 +180,19 @@ impl ControlledLog {
 }
 
 impl Shared {
+    fn log(&self) -> &Arc<dyn Log> {
+        self.log.get().expect("it stands over a log")
+    }
+
     async fn append(&self, append: Append, fate: Option<Fate>) -> AppendOutcome {
         let unknown = || AppendOutcome::Unknown("the answer was lost".to_owned());
         match fate {
-            None => self.log.append(append).await,
+            None => self.log().append(append).await,
             Some(Fate::Refused) => AppendOutcome::NotCommitted(NotCommitted::Refused("the disk is full".to_owned())),
             Some(Fate::Fenced) => AppendOutcome::NotCommitted(NotCommitted::Fenced),
             Some(Fate::UnknownNotStored) => unknown(),
             Some(Fate::UnknownStored) => {
-                assert_eq!(self.log.append(append).await, AppendOutcome::Committed);
+                assert_eq!(self.log().append(append).await, AppendOutcome::Committed);
                 unknown()
             }
             Some(Fate::UnknownLate) => {
@@ -179,7 +213,7 @@ impl Log for ControlledLog {
                 return Err(away());
             }
             self.shared.activations.fetch_add(1, Ordering::SeqCst);
-            self.shared.log.activate(room, owner).await
+            self.shared.log().activate(room, owner).await
         })
     }
 
@@ -187,6 +221,7 @@ impl Log for ControlledLog {
         self.shared.appends.fetch_add(1, Ordering::SeqCst);
         let fate = locked(&self.shared.fates).pop_front();
         if let Some(Fate::PanicInCall(Panic { entered, told })) = fate {
+            // A test that does not wait for either has dropped its end.
             let _ = entered.send(());
             let _ = told.recv();
             panic!("a log that panics when it is called");
@@ -209,14 +244,19 @@ impl Log for ControlledLog {
                 return Err(away());
             }
             locked(&self.shared.ranges_read).push(range);
-            let entries = self.shared.log.read(room, range).await;
+            let each = Duration::from_millis(self.shared.reads_take_ms.load(Ordering::SeqCst));
+            if each > Duration::ZERO {
+                tokio::time::sleep(each).await; // pace: a slow disk
+            }
+            let entries = self.shared.log().read(room, range).await;
             self.read_answers.pass().await;
             entries
         })
     }
 
     fn tail<'a>(&'a self, room: &'a RoomId) -> PortFuture<'a, Result<Option<LogTail>, LogError>> {
-        self.shared.log.tail(room)
+        self.shared.tails.fetch_add(1, Ordering::SeqCst);
+        self.shared.log().tail(room)
     }
 
     fn write_snapshot<'a>(
@@ -224,7 +264,7 @@ impl Log for ControlledLog {
         room: &'a RoomId,
         snapshot: StoredSnapshot,
     ) -> PortFuture<'a, Result<(), LogError>> {
-        self.shared.log.write_snapshot(room, snapshot)
+        self.shared.log().write_snapshot(room, snapshot)
     }
 
     fn read_snapshot<'a>(
@@ -232,11 +272,11 @@ impl Log for ControlledLog {
         room: &'a RoomId,
         at_most: Seq,
     ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>> {
-        self.shared.log.read_snapshot(room, at_most)
+        self.shared.log().read_snapshot(room, at_most)
     }
 
     fn expire_before<'a>(&'a self, room: &'a RoomId, floor: Seq) -> PortFuture<'a, Result<(), LogError>> {
-        self.shared.log.expire_before(room, floor)
+        self.shared.log().expire_before(room, floor)
     }
 }
 

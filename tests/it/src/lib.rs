@@ -11,5 +11,4 @@ pub mod proxy;
 pub mod raw;
 pub mod scribe;
 pub mod server;
-pub mod wrapped_log;
 pub mod writer;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rollcall_actors::room::{ChangeKind, RoomChange};
 use rollcall_actors::shell::{Ask, Asker, ChangeRequest, Inbox};
+use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::log_watch;
 use rollcall_it::raw::room;
 use rollcall_it::server::TestServer;
-use rollcall_it::wrapped_log::WrappedLog;
 use rollcall_protocol::{ErrorCode, Format, Incoming, Seq, UserId};
 
 use super::EXPECTED;
@@ -15,7 +15,7 @@ use super::EXPECTED;
 #[tokio::test]
 async fn a_reader_that_falls_below_the_floor_is_told_what_is_gone_and_joins_behind_it() {
     log_watch::watch(EXPECTED);
-    let log = WrappedLog::default();
+    let log = ControlledLog::unplaced();
     let server = TestServer::build().tuning(|tuning| tuning.wrap_log = log.into_server()).start().await;
     let mut alice = server.user(Format::Json, "alice").await;
     alice.send_all("general", 1..=2_999).await;

@@ -1,18 +1,19 @@
 //! A room's actor ends in every way in which it can: who joined the room stays joined and misses nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::log_watch;
 use rollcall_it::raw::{Raw, room};
 use rollcall_it::server::{TestServer, wait_until};
-use rollcall_it::wrapped_log::WrappedLog;
 use rollcall_protocol::{ErrorCode, Format, OwnerId};
 
 use super::EXPECTED;
 
-async fn server() -> (TestServer, WrappedLog) {
+async fn server() -> (TestServer, Arc<ControlledLog>) {
     log_watch::watch(EXPECTED);
-    let log = WrappedLog::default();
+    let log = ControlledLog::unplaced();
     (TestServer::build().tuning(|tuning| tuning.wrap_log = log.into_server()).start().await, log)
 }
 
@@ -64,7 +65,7 @@ async fn an_owner_that_was_fenced_gives_the_room_up_and_the_next_one_goes_on() {
 async fn while_a_room_cannot_be_activated_its_readers_wait() {
     let (server, log) = server().await;
     let (mut alice, mut bob) = writer_and_reader(&server, Format::Json).await;
-    log.fail_activations(true);
+    log.fail_activations(usize::MAX);
     log.panic_at_next_append();
     assert_eq!(alice.send("general", 2, "two").await.unwrap_err().code, ErrorCode::OutcomeUnknown);
     let error = alice.send("general", 2, "two").await.unwrap_err();
@@ -76,7 +77,7 @@ async fn while_a_room_cannot_be_activated_its_readers_wait() {
     wait_until("the reader's connection has tried", async || log_watch::saw("failed to activate a room")).await;
     bob.barrier().await;
     assert_eq!(bob.pushes_so_far(), []);
-    log.fail_activations(false);
+    log.fail_activations(0);
     alice.send("general", 2, "two").await.unwrap();
     bob.entries_through("general", 2, 3).await;
 }

@@ -2,9 +2,9 @@
 
 use rollcall_actors::room::{ChangeKind, RoomChange};
 use rollcall_actors::shell::{Ask, Asker, ChangeRequest, Inbox, Reply};
+use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::raw::{Raw, room};
 use rollcall_it::server::{TestServer, TestServerBuilder};
-use rollcall_it::wrapped_log::WrappedLog;
 use rollcall_protocol::{ErrorCode, Format, Hash, Incoming, Seq, UserId, hash};
 
 /// A server that keeps few entries of a room in memory, so that those who lag are served from the log.
@@ -91,15 +91,15 @@ async fn another_hash_is_another_history() {
 
 #[tokio::test]
 async fn a_cursor_beyond_the_head_diverges_once_the_log_has_been_asked() {
-    let log = WrappedLog::default();
+    let log = ControlledLog::unplaced();
     let server = TestServer::build().tuning(|tuning| tuning.wrap_log = log.into_server()).start().await;
     filled(&server, 10).await;
     for format in Format::ALL {
         let mut bob = server.user(format, "bob").await;
-        let asked = log.tails();
+        let asked = log.tails_so_far();
         let error = bob.join("general", Some(12)).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Diverged);
-        assert_eq!(log.tails(), asked + 1, "the log was asked");
+        assert_eq!(log.tails_so_far(), asked + 1, "the log was asked");
         bob.join("general", Some(11)).await.unwrap();
         assert_eq!(bob.join("nothing", Some(1)).await.unwrap_err().code, ErrorCode::Diverged);
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::raw::send;
 use rollcall_it::server::{TestServer, TestServerBuilder, wait_until};
-use rollcall_it::wrapped_log::WrappedLog;
 use rollcall_protocol::{Format, Incoming, Join, Op, Pong, Seq};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -77,7 +77,7 @@ async fn any_frame_shows_that_a_client_is_there() {
 /// A reader that is far behind is given page after page. Meanwhile its commands are answered and its pongs heard.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_lags_far_behind_is_still_answered_and_heard() {
-    let log = WrappedLog::default();
+    let log = ControlledLog::unplaced();
     let server = impatient()
         .config(|config| config.rooms.ring_entries_max = 8)
         .tuning(|tuning| tuning.wrap_log = log.into_server())
