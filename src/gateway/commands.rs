@@ -24,47 +24,56 @@ struct Refreshed {
 }
 
 impl Connection {
-    /// Takes a frame of the client.
-    pub async fn command(&mut self, frame: &[u8]) -> Result<(), End> {
+    /// Takes a frame of the client. Answers that are known at once are gathered for the next flush.
+    ///
+    /// # Errors
+    /// Where the connection is to be ended.
+    pub fn command(&mut self, frame: &[u8]) -> Result<(), End> {
         let command = self.socket.format().decode_command(frame);
         if let Err(wait_ms) = self.take_token() {
             let id = command.as_ref().map_or_else(|error| error.id, |command| command.id);
-            return self.over_rate(id, wait_ms).await;
+            return self.over_rate(id, wait_ms);
         }
         self.over_rate = self.over_rate.saturating_sub(1);
         let command = match command {
             Ok(command) => command,
             Err(error) => {
-                self.refuse(error.id, &ErrorFrame::new(ErrorCode::BadRequest, error.to_string())).await?;
-                return Ok(self.socket.flush().await?);
+                self.refuse(error.id, &ErrorFrame::new(ErrorCode::BadRequest, error.to_string()));
+                return Ok(());
             }
         };
         let id = command.id.unwrap_or_default();
         match command.op {
             Op::Write(op, write) => {
                 // Answered through the inbox, unless something is wrong with it at once.
-                let Err(error) = self.write(id, op, write) else { return Ok(()) };
-                self.refuse(Some(id), &error).await?;
+                let written = self.write(id, op, write);
+                self.refuse_if_failed(id, written);
             }
             Op::Join(join) => {
-                let Err(error) = self.join(id, &join) else { return Ok(()) };
-                self.refuse(Some(id), &error).await?;
+                let joined = self.join(id, &join);
+                self.refuse_if_failed(id, joined);
             }
             Op::History(history) => {
-                let Err(error) = self.ask_history(id, history) else { return Ok(()) };
-                self.refuse(Some(id), &error).await?;
+                let asked = self.ask_history(id, history);
+                self.refuse_if_failed(id, asked);
             }
-            Op::Leave(leave) => self.leave(id, &leave.room).await?,
-            Op::Typing(typing) => self.typing(id, &typing.room).await?,
-            Op::Refresh(refresh) => self.refresh(id, &refresh).await?,
-            Op::Hello(_) => self.refuse_with(id, ErrorCode::BadRequest, "hello was said already").await?,
+            Op::Leave(leave) => self.leave(id, &leave.room),
+            Op::Typing(typing) => self.typing(id, &typing.room),
+            Op::Refresh(refresh) => self.refresh(id, &refresh),
+            Op::Hello(_) => self.refuse_with(id, ErrorCode::BadRequest, "hello was said already"),
             Op::Unknown(name) => {
                 let message = format!("the operation {name:?} is not known");
-                self.refuse_with(id, ErrorCode::UnknownOp, &message).await?;
+                self.refuse_with(id, ErrorCode::UnknownOp, &message);
             }
-            Op::Pong(_) => return Ok(()),
+            Op::Pong(_) => {}
         }
-        Ok(self.socket.flush().await?)
+        Ok(())
+    }
+
+    fn refuse_if_failed(&mut self, id: u64, result: Result<(), ErrorFrame>) {
+        if let Err(error) = result {
+            self.refuse(Some(id), &error);
+        }
     }
 
     fn take_token(&mut self) -> Result<(), u64> {
@@ -74,14 +83,14 @@ impl Connection {
     }
 
     /// Refuses a frame that came too soon. A connection that keeps on sending at more than about twice its rate is closed.
-    async fn over_rate(&mut self, id: Option<u64>, wait_ms: u64) -> Result<(), End> {
+    fn over_rate(&mut self, id: Option<u64>, wait_ms: u64) -> Result<(), End> {
         self.over_rate += 1;
         if self.over_rate > OVER_RATE_MAX {
             return Err(End::Close(CloseCode::RateLimited));
         }
         let error = ErrorFrame::new(ErrorCode::RateLimited, "too many commands").retry_after_ms(wait_ms);
-        self.refuse(id, &error).await?;
-        Ok(self.socket.flush().await?)
+        self.refuse(id, &error);
+        Ok(())
     }
 
     fn write(&mut self, id: u64, op: WriteOp, write: Write<NewBody>) -> Result<(), ErrorFrame> {
@@ -160,7 +169,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn leave(&mut self, id: u64, room: &RoomId) -> Result<(), End> {
+    fn leave(&mut self, id: u64, room: &RoomId) {
         // A join that is under way is answered, and its subscription dropped.
         let before = self.joining.len();
         self.joining.retain(|(_, joining)| joining != room);
@@ -170,34 +179,34 @@ impl Connection {
             self.gateway.metrics.unsubscribed(1);
         }
         if left.is_none() && !was_joining {
-            return self.refuse_with(id, ErrorCode::NotJoined, "the room is not joined").await;
+            return self.refuse_with(id, ErrorCode::NotJoined, "the room is not joined");
         }
-        self.feed(&Outgoing::Ok(id, Nothing {})).await
+        self.feed(&Outgoing::Ok(id, Nothing {}));
     }
 
-    async fn typing(&mut self, id: u64, room: &RoomId) -> Result<(), End> {
+    fn typing(&mut self, id: u64, room: &RoomId) {
         let Some(joined) = self.rooms.get_mut(room) else {
-            return self.refuse_with(id, ErrorCode::NotJoined, "the room is not joined").await;
+            return self.refuse_with(id, ErrorCode::NotJoined, "the room is not joined");
         };
         if let Link::Live(subscribed) = &joined.link {
             subscribed.room.signal(self.who.identity.user.clone(), SignalKind::Typing, &self.inbox);
         }
-        self.feed(&Outgoing::Ok(id, Nothing {})).await
+        self.feed(&Outgoing::Ok(id, Nothing {}));
     }
 
-    async fn refresh(&mut self, id: u64, refresh: &Refresh) -> Result<(), End> {
+    fn refresh(&mut self, id: u64, refresh: &Refresh) {
         let identity = match self.gateway.verifier.verify(&refresh.token, self.gateway.clock.now_ms()) {
             Ok(identity) if identity.user == self.who.identity.user => identity,
-            Ok(_) => return self.refuse_with(id, ErrorCode::Unauthorized, "the token is another user's").await,
+            Ok(_) => return self.refuse_with(id, ErrorCode::Unauthorized, "the token is another user's"),
             Err(error) => {
                 self.gateway.metrics.auth_failed(error);
-                return self.refuse(Some(id), &error.frame()).await;
+                return self.refuse(Some(id), &error.frame());
             }
         };
         let expires_at_ms = identity.expires_at_ms;
         self.who.identity = identity;
         self.timer_is_late = true;
-        self.feed(&Outgoing::Ok(id, Refreshed { expires_at_ms })).await?;
+        self.feed(&Outgoing::Ok(id, Refreshed { expires_at_ms }));
         let lost: Vec<RoomId> = self
             .rooms
             .iter()
@@ -206,8 +215,7 @@ impl Connection {
             .collect();
         for room in lost {
             let error = ErrorFrame::new(ErrorCode::Forbidden, "the new token does not allow this room");
-            self.drop_room(room, error).await?;
+            self.drop_room(room, error);
         }
-        Ok(())
     }
 }

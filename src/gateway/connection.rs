@@ -1,16 +1,22 @@
 //! A connection: one task that reads commands, answers, and gives out what lies past its cursors.
 
 use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant as StdInstant;
 
 use futures_util::FutureExt;
 use hyper::upgrade::Upgraded;
-use rollcall_actors::shell::{Asker, Inbox, Reply};
+use hyper_util::rt::TokioIo;
+use rollcall_actors::room::Answer;
+use rollcall_actors::shell::{Asker, Inbox, Mail, Reply, RoomView};
 use rollcall_protocol::{
-    CloseCode, ErrorCode, ErrorFrame, Format, GoingAway, History, Outgoing, OutgoingPush, Ping, RoomId,
+    CloseCode, ErrorCode, ErrorFrame, Format, GoingAway, History, Outgoing, OutgoingPush, Ping, RoomId, Signal,
 };
 use serde::Serialize;
+use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 use super::Gateway;
@@ -19,6 +25,7 @@ use super::joined_rooms::{JoinedRoom, JoinedRooms};
 use super::listener::Peer;
 use super::rate::{Bucket, UserRate};
 use super::registry::Registered;
+use super::slots::Slot;
 use super::socket::{Received, Socket, WriteError};
 use crate::limits::TOKEN_LEEWAY_S;
 
@@ -56,6 +63,7 @@ pub(super) struct Connection {
     pinged_at: Option<Instant>,
     next_ping: Instant,
     _registered: Registered,
+    _slot: Arc<Slot>,
 }
 
 /// The clock is looked at at least this often.
@@ -89,13 +97,17 @@ impl From<WriteError> for End {
     }
 }
 
-/// Serves an upgraded connection until it ends.
+/// Serves an upgraded connection until hello, and leaves the rest to a task of its own: what the upgrade and hello need would stay
+/// in the memory of every connection otherwise.
 pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, format: Format, peer: Peer) {
-    let mut socket = Socket::new(upgraded, format, gateway.settings.write_stall).await;
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        tracing::error!("an upgraded connection is not the one that was accepted");
+        return;
+    };
+    let mut socket = Socket::new(parts.io.into_inner(), &parts.read_buf, format, gateway.settings.write_stall);
     gateway.metrics.connection_opened(format);
-    // Its own allocation, freed once hello was said: what it needs would stay in every connection's task otherwise.
-    let who = match Box::pin(hello(&gateway, &mut socket, &peer.stop)).await {
-        Ok(who) => who,
+    let (who, session) = match hello(&gateway, &mut socket, &peer.stop).await {
+        Ok(accepted) => accepted,
         Err(code) => {
             gateway.metrics.connection_closed(format, code);
             return;
@@ -103,35 +115,18 @@ pub(super) async fn serve(gateway: Arc<Gateway>, upgraded: Upgraded, format: For
     };
     tracing::info!(connection = %who.connection, user = %who.identity.user, address = %peer.address, "connected");
     let inbox = Inbox::new();
-    let key = rollcall_actors::room::SenderKey { user: who.identity.user.clone(), device: who.device.clone() };
-    gateway.sessions.hello(key.clone(), who.session.clone(), Arc::clone(&inbox));
+    gateway.sessions.hello(who.key(), session, Arc::clone(&inbox));
 
-    let mut connection = Connection::new(Arc::clone(&gateway), socket, who, Arc::clone(&inbox));
+    let mut connection = Connection::new(gateway, socket, who, Arc::clone(&inbox), peer.slot);
     if peer.stop.is_cancelled() {
         // All connections that were registered have been told, or will be; this one may have come too late for that.
         inbox.request_close(CloseCode::GoingAway);
     }
-    let end = connection.run().await;
-    gateway.sessions.gone(key, Arc::clone(&inbox));
-    inbox.close();
-    let code = match end {
-        End::Gone => None,
-        End::Close(code) => Some(code),
-    };
-    gateway.metrics.unsubscribed(connection.rooms.len());
-    gateway.metrics.connection_closed(format, code);
-    let number = code.map(CloseCode::number);
-    tracing::info!(connection = %connection.who.connection, code = number, "disconnected");
-    let Connection { mut socket, rooms, .. } = connection;
-    drop(rooms);
-    if let Some(code) = code {
-        Box::pin(socket.close(code)).await;
-    }
-    drop(peer);
+    peer.tasks.spawn(async move { connection.run().await });
 }
 
 impl Connection {
-    fn new(gateway: Arc<Gateway>, socket: Socket, who: Who, inbox: Arc<Inbox>) -> Self {
+    fn new(gateway: Arc<Gateway>, socket: Socket, who: Who, inbox: Arc<Inbox>, slot: Arc<Slot>) -> Self {
         let now = Instant::now();
         Self {
             socket,
@@ -151,74 +146,97 @@ impl Connection {
             pinged_at: None,
             next_ping: now + gateway.settings.ping_interval,
             _registered: gateway.registry.add(Arc::clone(&inbox)),
+            _slot: slot,
             gateway,
             who,
             inbox,
         }
     }
 
-    async fn run(&mut self) -> End {
-        let timer = sleep_until(self.deadline());
-        tokio::pin!(timer);
-        loop {
-            if let Err(end) = self.turn(timer.as_mut()).await {
-                return end;
+    /// Serves the connection until it ends.
+    async fn run(&mut self) {
+        let end = {
+            let mut timer = pin!(sleep_until(self.deadline()));
+            loop {
+                if let Err(end) = self.turn(timer.as_mut()).await {
+                    break end;
+                }
             }
+        };
+        Box::pin(self.end(end)).await;
+    }
+
+    async fn end(&mut self, end: End) {
+        self.gateway.sessions.gone(self.who.key(), Arc::clone(&self.inbox));
+        self.inbox.close();
+        let code = match end {
+            End::Gone => None,
+            End::Close(code) => Some(code),
+        };
+        self.gateway.metrics.unsubscribed(self.rooms.len());
+        self.gateway.metrics.connection_closed(self.socket.format(), code);
+        let number = code.map(CloseCode::number);
+        tracing::info!(connection = %self.who.connection, code = number, "disconnected");
+        self.rooms = JoinedRooms::default();
+        if let Some(code) = code {
+            self.socket.close(code).await;
         }
     }
 
-    /// Does the next thing that there is to do. Whoever was given something is looked at next, and whoever asked something is given
-    /// something next, so that neither a room that never rests nor a client that sends without end keeps the other waiting.
-    async fn turn(&mut self, mut timer: std::pin::Pin<&mut Sleep>) -> Result<(), End> {
+    /// Does the next thing that there is to do.
+    async fn turn(&mut self, mut timer: Pin<&mut Sleep>) -> Result<(), End> {
         if std::mem::take(&mut self.timer_is_late) {
             timer.as_mut().reset(self.deadline());
         }
-        let inbox = Arc::clone(&self.inbox);
-        let lags = !self.due.is_empty();
-        let give = async {
-            if !lags {
-                inbox.rung().await;
-            }
-        };
-        let may_read = self.open < OPEN_REQUESTS_MAX;
-        let next = if self.gave {
-            tokio::select! {
-                biased;
-                () = timer.as_mut() => Next::Tick,
-                received = self.socket.receive(), if may_read => Next::Received(received),
-                () = give => Next::Give,
-            }
-        } else {
-            tokio::select! {
-                biased;
-                () = give => Next::Give,
-                () = timer.as_mut() => Next::Tick,
-                received = self.socket.receive(), if may_read => Next::Received(received),
-            }
-        };
+        let next = self.next(timer.as_mut()).await;
         match next {
             Next::Give => {
                 self.gave = true;
-                self.deliver().await
+                return self.deliver().await;
             }
             Next::Tick => {
-                self.tick().await?;
+                self.tick()?;
                 timer.reset(self.deadline());
-                Ok(())
             }
             Next::Received(received) => {
                 self.gave = false;
-                self.received(received).await
+                self.received(received)?;
             }
         }
+        Ok(self.socket.flush().await?)
     }
 
-    async fn received(&mut self, received: Received) -> Result<(), End> {
+    /// Waits for the next thing to do. Whoever was given something is looked at next, and whoever asked something is given
+    /// something next, so that neither a room that never rests nor a client that sends without end keeps the other waiting.
+    async fn next(&mut self, mut timer: Pin<&mut Sleep>) -> Next {
+        let inbox = Arc::clone(&self.inbox);
+        let mut rung = pin!(inbox.rung());
+        let lags = !self.due.is_empty();
+        let may_read = self.open < OPEN_REQUESTS_MAX;
+        poll_fn(|cx| {
+            if !self.gave && (lags || rung.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Next::Give);
+            }
+            if timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Tick);
+            }
+            if may_read && let Poll::Ready(received) = self.socket.poll_receive(cx) {
+                return Poll::Ready(Next::Received(received));
+            }
+            if self.gave && (lags || rung.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Next::Give);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn received(&mut self, received: Received) -> Result<(), End> {
         match received {
             Received::Frame(frame) => {
                 self.heard_at = Instant::now();
                 self.gateway.metrics.received(frame.len() as u64);
-                self.command(&frame).await
+                self.command(&frame)
             }
             Received::Over(Some(code)) => Err(End::Close(code)),
             Received::Over(None) => Err(End::Gone),
@@ -227,37 +245,56 @@ impl Connection {
 
     /// Gives out what lies in the inbox and past the cursors, with one flush at the end.
     async fn deliver(&mut self) -> Result<(), End> {
-        let mail = self.inbox.take();
-        for (id, reply) in mail.answers {
-            self.answer(id, reply).await?;
-        }
-        for signal in mail.signals {
-            self.feed(&OutgoingPush::Signal(&signal)).await?;
-        }
-        self.due.extend(mail.rooms);
+        let Mail { answers, rooms, signals, going_away, close } = self.inbox.take();
+        self.due.extend(rooms);
+        self.answer_all(answers, signals).await?;
         self.pull_due().await?;
-        if let Some(retry_after_ms) = mail.going_away {
-            self.feed(&OutgoingPush::GoingAway(GoingAway { retry_after_ms })).await?;
+        if let Some(retry_after_ms) = going_away {
+            self.feed(&OutgoingPush::GoingAway(GoingAway { retry_after_ms }));
         }
         self.socket.flush().await?;
-        mail.close.map_or(Ok(()), |code| Err(End::Close(code)))
+        close.map_or(Ok(()), |code| Err(End::Close(code)))
     }
 
-    async fn answer(&mut self, id: u64, reply: Reply) -> Result<(), End> {
+    async fn answer_all(&mut self, answers: Vec<(u64, Reply)>, signals: VecDeque<Arc<Signal>>) -> Result<(), End> {
+        for (id, reply) in answers {
+            if let Some(view) = self.answer(id, reply) {
+                // Rare, and large: it has no place in the connection's task while nothing is read.
+                Box::pin(self.history(id, *view)).await;
+            }
+            if self.socket.is_full() {
+                self.socket.flush().await?;
+            }
+        }
+        for signal in signals {
+            self.feed(&OutgoingPush::Signal(&signal));
+        }
+        Ok(())
+    }
+
+    /// Gathers the answer to a request; gives a room's view back, of which a page is wanted.
+    fn answer(&mut self, id: u64, reply: Reply) -> Option<Box<Result<RoomView, ErrorFrame>>> {
         self.open -= 1;
         match reply {
-            Reply::Write { answer: Ok(ack), began } => {
+            Reply::Write { answer, began } => self.written(id, answer, began),
+            Reply::Joined(result) => self.joined(id, *result),
+            Reply::View(view) => return Some(view),
+        }
+        None
+    }
+
+    fn written(&mut self, id: u64, answer: Answer, began: StdInstant) {
+        match answer {
+            Ok(ack) => {
                 self.gateway.metrics.acked(began.elapsed());
-                self.feed(&Outgoing::Ok(id, ack)).await
+                self.feed(&Outgoing::Ok(id, ack));
             }
-            Reply::Write { answer: Err(refusal), .. } => self.refuse(Some(id), &refusal.to_frame(true)).await,
-            Reply::Joined(result) => self.joined(id, *result).await,
-            Reply::View(result) => self.history(id, *result).await,
+            Err(refusal) => self.refuse(Some(id), &refusal.to_frame(true)),
         }
     }
 
     /// Does what is due by the clock.
-    async fn tick(&mut self) -> Result<(), End> {
+    fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self.gateway.clock.now_ms() >= self.expires_at_ms() {
             return Err(End::Close(CloseCode::TokenExpired));
@@ -265,7 +302,7 @@ impl Connection {
         if self.awaits_pong().is_some_and(|pinged_at| now >= pinged_at + self.gateway.settings.pong_timeout) {
             // The pong may be here and not read, since this connection had other things to do.
             match self.socket.receive().now_or_never() {
-                Some(received) => self.received(received).await?,
+                Some(received) => self.received(received)?,
                 None => return Err(End::Close(CloseCode::NoPong)),
             }
         }
@@ -273,8 +310,7 @@ impl Connection {
             self.next_ping = now + self.gateway.settings.ping_interval;
             self.pinged_at = Some(now);
             let heads = self.rooms.iter().filter_map(JoinedRoom::head).collect();
-            self.feed(&OutgoingPush::Ping(&Ping { heads })).await?;
-            self.socket.flush().await?;
+            self.feed(&OutgoingPush::Ping(&Ping { heads }));
         }
         if self.retry_at.is_some_and(|at| now.into_std() >= at) {
             self.retry_rooms(now.into_std());
@@ -309,20 +345,22 @@ impl Connection {
     }
 
     /// Gathers a frame for the next flush.
-    pub async fn feed<T: Serialize>(&mut self, frame: &Outgoing<'_, T>) -> Result<(), End> {
-        let size = self.socket.feed(frame).await?;
+    pub fn feed<T: Serialize>(&mut self, frame: &Outgoing<'_, T>) {
+        let size = self.socket.feed(frame);
         self.gateway.metrics.sent(1, size as u64, 0);
-        Ok(())
     }
 
     /// Answers a command with an error.
-    pub async fn refuse(&mut self, id: Option<u64>, error: &ErrorFrame) -> Result<(), End> {
+    pub fn refuse(&mut self, id: Option<u64>, error: &ErrorFrame) {
         self.gateway.metrics.refused(error.code);
-        self.feed(&OutgoingPush::Error(id, error)).await
+        self.feed(&OutgoingPush::Error(id, error));
     }
 
     /// Answers a command with an error of a code and a text.
-    pub async fn refuse_with(&mut self, id: u64, code: ErrorCode, message: &str) -> Result<(), End> {
-        self.refuse(Some(id), &ErrorFrame::new(code, message)).await
+    pub fn refuse_with(&mut self, id: u64, code: ErrorCode, message: &str) {
+        self.refuse(Some(id), &ErrorFrame::new(code, message));
     }
 }
+
+#[cfg(test)]
+mod tests;

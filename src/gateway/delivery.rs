@@ -1,5 +1,6 @@
 //! How a connection gives out what lies past its cursors.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ impl Connection {
     pub async fn pull_due(&mut self) -> Result<(), End> {
         let (mut frames, mut bytes) = (FRAMES_PER_TURN_MAX, BYTES_PER_TURN_MAX);
         while frames > 0 && bytes > 0 {
-            let Some(room) = self.due.pop_front() else { return Ok(()) };
+            let Some(room) = self.due.pop_front() else { break };
             let Some((handle, cursor)) = self.look(&room) else { continue };
             let pulled = match handle.tail().pull(cursor, frames, bytes) {
                 Pulled::Nothing => continue,
@@ -35,26 +36,27 @@ impl Connection {
                     continue;
                 }
                 Pulled::Frames(pulled) => pulled,
-                Pulled::Behind(head) => match handle.page(cursor, head).await {
+                // Rare, and large: it has no place in the connection's task while nothing is read.
+                Pulled::Behind(head) => match Box::pin(handle.page(cursor, head)).await {
                     Ok(page) => {
                         self.gateway.metrics.caught_up_a_page();
                         page
                     }
                     Err(error) => {
-                        self.page_failed(room, cursor, error).await?;
+                        self.page_failed(room, cursor, &error);
                         continue;
                     }
                 },
             };
-            let (given, cursor) = self.give(&pulled, cursor).await?;
             frames = frames.saturating_sub(pulled.len());
-            bytes = bytes.saturating_sub(given);
-            if let Some(joined) = self.rooms.get_mut(&room) {
-                joined.cursor = cursor;
+            bytes = bytes.saturating_sub(self.give(room, &handle, &pulled, cursor));
+            drop((handle, pulled));
+            if self.socket.is_full() {
+                self.socket.flush().await?;
             }
-            if cursor < handle.tail().head() {
-                self.due.push_back(room);
-            }
+        }
+        if self.due.is_empty() {
+            self.due = VecDeque::new();
         }
         Ok(())
     }
@@ -67,47 +69,53 @@ impl Connection {
         Some((Arc::clone(&subscribed.room), joined.cursor))
     }
 
-    /// Gathers frames for the flush; returns their size and where the cursor stands after them.
-    async fn give(&mut self, frames: &[Arc<Frame>], cursor: Seq) -> Result<(usize, Seq), End> {
-        let began = cursor;
-        let (mut given, mut cursor) = (0, cursor);
+    /// Gathers a room's frames past the cursor for the flush, and moves the cursor behind them; returns their size.
+    fn give(&mut self, room: RoomId, handle: &RoomHandle, frames: &[Arc<Frame>], began: Seq) -> usize {
+        let (mut given, mut cursor) = (0, began);
         for frame in frames {
-            let size = self.socket.feed_bytes(frame.bytes_after(cursor, self.socket.format())).await?;
-            given += size;
+            given += self.socket.feed_bytes(&frame.bytes_after(cursor, self.socket.format()));
             cursor = frame.last();
         }
         self.gateway.metrics.sent(frames.len() as u64, given as u64, cursor.since(began));
-        Ok((given, cursor))
+        if let Some(joined) = self.rooms.get_mut(&room) {
+            joined.cursor = cursor;
+        }
+        if cursor < handle.tail().head() {
+            self.due.push_back(room);
+        }
+        given
     }
 
-    async fn page_failed(&mut self, room: RoomId, cursor: Seq, error: LogError) -> Result<(), End> {
+    fn page_failed(&mut self, room: RoomId, cursor: Seq, error: &LogError) {
         match error {
-            LogError::Expired { floor } => self.drop_room(room, expired(cursor, floor)).await,
+            LogError::Expired { floor } => self.drop_room(room, expired(cursor, *floor)),
             LogError::Unavailable(_) | LogError::Damaged(_) => {
                 tracing::warn!(%room, %error, "failed to read a page for a reader");
                 self.wait_for(&room, 1);
-                Ok(())
             }
         }
     }
 
     /// Takes the answer to a join: the client's, or one of the connection's own.
-    pub async fn joined(&mut self, id: u64, result: Result<Subscribed, ErrorFrame>) -> Result<(), End> {
+    pub fn joined(&mut self, id: u64, result: Result<Subscribed, ErrorFrame>) {
         let asked = self.joining.iter().position(|(joining, _)| *joining == id);
         let asked = asked.map(|at| self.joining.swap_remove(at).1);
+        if self.joining.is_empty() {
+            self.joining = Vec::new();
+        }
         if id & REJOIN != 0 {
-            return match asked {
-                Some(room) => self.rejoined(room, result).await,
-                None => Ok(()),
-            };
+            if let Some(room) = asked {
+                self.rejoined(room, result);
+            }
+            return;
         }
         match result {
             // The token was changed while the room was asked.
             Ok(subscribed) if !self.who.identity.rights(subscribed.room_id()).read => {
-                self.refuse_with(id, ErrorCode::Forbidden, "the new token does not allow this room").await
+                self.refuse_with(id, ErrorCode::Forbidden, "the new token does not allow this room");
             }
             Ok(subscribed) => {
-                self.feed(&Outgoing::Ok(id, &subscribed.joined)).await?;
+                self.feed(&Outgoing::Ok(id, &subscribed.joined));
                 if let Some(room) = asked {
                     if !self.rooms.contains(&room) {
                         self.gateway.metrics.subscribed();
@@ -116,26 +124,23 @@ impl Connection {
                     self.rooms.insert(JoinedRoom { room: room.clone(), cursor, link: Link::Live(subscribed) });
                     self.due.push_back(room);
                 }
-                Ok(())
             }
-            Err(error) => self.refuse(Some(id), &error).await,
+            Err(error) => self.refuse(Some(id), &error),
         }
     }
 
-    async fn rejoined(&mut self, room: RoomId, result: Result<Subscribed, ErrorFrame>) -> Result<(), End> {
-        let Some(joined) = self.rooms.get_mut(&room) else { return Ok(()) };
-        let tries = if let Link::Asked(tries) = joined.link { tries } else { return Ok(()) };
+    fn rejoined(&mut self, room: RoomId, result: Result<Subscribed, ErrorFrame>) {
+        let Some(joined) = self.rooms.get_mut(&room) else { return };
+        let tries = if let Link::Asked(tries) = joined.link { tries } else { return };
         match result {
             Ok(subscribed) => {
                 joined.link = Link::Live(subscribed);
                 self.due.push_back(room);
-                Ok(())
             }
             Err(error) if error.retryable && tries < RETRIES_MAX => {
                 self.wait_for(&room, tries + 1);
-                Ok(())
             }
-            Err(error) => self.drop_room(room, error).await,
+            Err(error) => self.drop_room(room, error),
         }
     }
 
@@ -179,12 +184,12 @@ impl Connection {
     }
 
     /// Ends a subscription that cannot go on, and tells the client why.
-    pub async fn drop_room(&mut self, room: RoomId, error: ErrorFrame) -> Result<(), End> {
+    pub fn drop_room(&mut self, room: RoomId, error: ErrorFrame) {
         if self.rooms.remove(&room).is_some() {
             self.gateway.metrics.unsubscribed(1);
         }
         self.gateway.metrics.refused(error.code);
-        self.feed(&OutgoingPush::Left(&Left { room, error })).await
+        self.feed(&OutgoingPush::Left(&Left { room, error }));
     }
 }
 

@@ -1,5 +1,8 @@
 //! Hello: who a connection is. Nothing else is taken before it.
 
+use std::fmt;
+
+use rollcall_actors::room::SenderKey;
 use rollcall_actors::shell::Session;
 use rollcall_protocol::limits::FRAME_BYTES_BEFORE_HELLO_MAX;
 use rollcall_protocol::{
@@ -18,20 +21,43 @@ pub struct Who {
     pub identity: Identity,
     /// The installation.
     pub device: DeviceId,
-    /// The client's process and its count of connections.
-    pub session: Session,
     /// The connection's name in logs.
-    pub connection: String,
+    pub connection: ConnectionName,
 }
+
+/// A connection's name, drawn at random: one in the log, to be found by the client's.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionName(u64);
+
+impl fmt::Display for ConnectionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Who {
+    /// Returns the name of the device, unique among all users.
+    pub fn key(&self) -> SenderKey {
+        SenderKey { user: self.identity.user.clone(), device: self.device.clone() }
+    }
+}
+
+/// An accepted hello: who it is, the client's process and its count of connections, and the answer.
+type Accepted = (Who, Session, Welcome);
 
 /// A refused hello: what the client is told, and the code to close with.
 type Refused = (ErrorFrame, CloseCode);
 
-/// Waits for hello and answers it, unless the server stops before.
+/// Waits for hello and answers it, unless the server stops before; returns who it is, with the client's process and its count of
+/// connections.
 ///
 /// # Errors
 /// Where the connection is over, with the code that it was closed with, if it was.
-pub async fn hello(gateway: &Gateway, socket: &mut Socket, stop: &CancellationToken) -> Result<Who, Option<CloseCode>> {
+pub async fn hello(
+    gateway: &Gateway,
+    socket: &mut Socket,
+    stop: &CancellationToken,
+) -> Result<(Who, Session), Option<CloseCode>> {
     let received = tokio::select! {
         received = tokio::time::timeout(gateway.settings.hello_timeout, socket.receive()) => received,
         () = stop.cancelled() => {
@@ -53,15 +79,16 @@ pub async fn hello(gateway: &Gateway, socket: &mut Socket, stop: &CancellationTo
         }
     };
     match result {
-        Ok((who, welcome)) => {
+        Ok((who, session, welcome)) => {
             socket.open_gate();
-            socket.feed(&Outgoing::Ok(id.unwrap_or_default(), welcome)).await.map_err(|_| None)?;
+            socket.feed(&Outgoing::Ok(id.unwrap_or_default(), welcome));
             socket.flush().await.map_err(|_| None)?;
-            Ok(who)
+            Ok((who, session))
         }
         Err((error, code)) => {
             let frame: OutgoingPush<'_> = Outgoing::Error(id, &error);
-            if socket.feed(&frame).await.is_ok() && socket.flush().await.is_ok() {
+            socket.feed(&frame);
+            if socket.flush().await.is_ok() {
                 socket.close(code).await;
             }
             Err(Some(code))
@@ -69,7 +96,7 @@ pub async fn hello(gateway: &Gateway, socket: &mut Socket, stop: &CancellationTo
     }
 }
 
-fn read(gateway: &Gateway, socket: &Socket, frame: &[u8]) -> (Option<u64>, Result<(Who, Welcome), Refused>) {
+fn read(gateway: &Gateway, socket: &Socket, frame: &[u8]) -> (Option<u64>, Result<Accepted, Refused>) {
     if frame.len() > FRAME_BYTES_BEFORE_HELLO_MAX {
         return (None, Err(too_large()));
     }
@@ -91,7 +118,7 @@ fn bad_request(message: String) -> Refused {
     (ErrorFrame::new(ErrorCode::BadRequest, message), CloseCode::BadRequest)
 }
 
-fn identify(gateway: &Gateway, hello: &Hello) -> Result<(Who, Welcome), Refused> {
+fn identify(gateway: &Gateway, hello: &Hello) -> Result<Accepted, Refused> {
     let now_ms = gateway.clock.now_ms();
     let admitted = match &hello.token {
         Some(token) => gateway.verifier.verify(token, now_ms).map(|identity| (identity, None)),
@@ -111,9 +138,9 @@ fn identify(gateway: &Gateway, hello: &Hello) -> Result<(Who, Welcome), Refused>
     }
     let session = hello.session.clone().unwrap_or_else(random_name);
     let device = hello.device.clone().unwrap_or_else(random_device);
-    let connection = random_name();
+    let connection = ConnectionName(rand::random());
     let welcome = Welcome {
-        connection: connection.clone(),
+        connection: connection.to_string(),
         user: identity.user.clone(),
         device: device.clone(),
         token,
@@ -123,7 +150,7 @@ fn identify(gateway: &Gateway, hello: &Hello) -> Result<(Who, Welcome), Refused>
         expires_at_ms: Some(identity.expires_at_ms),
     };
     let session = Session { id: session.into(), attempt: hello.attempt };
-    Ok((Who { identity, device, session, connection }, welcome))
+    Ok((Who { identity, device, connection }, session, welcome))
 }
 
 fn random_name() -> String {

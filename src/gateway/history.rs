@@ -7,7 +7,7 @@ use rollcall_actors::shell::{RoomView, expired};
 use rollcall_protocol::limits::{BATCH_BYTES_MAX, HISTORY_PAGE_ENTRIES_DEFAULT, HISTORY_PAGE_ENTRIES_MAX};
 use rollcall_protocol::{Entry, EntryList, ErrorCode, ErrorFrame, Hash, History, HistoryView, Outgoing, Seq, hash};
 
-use super::connection::{Connection, End};
+use super::connection::Connection;
 use super::delivery::unavailable;
 
 /// Size of the bodies on one page, in bytes; the entry that takes it past that is the last.
@@ -67,9 +67,9 @@ fn place(history: &History, view: &RoomView) -> Result<Place, ErrorFrame> {
 
 impl Connection {
     /// Answers a question for a page, now that the room was looked at.
-    pub async fn history(&mut self, id: u64, view: Result<RoomView, ErrorFrame>) -> Result<(), End> {
+    pub async fn history(&mut self, id: u64, view: Result<RoomView, ErrorFrame>) {
         let asked = self.histories.iter().position(|(asked, _)| *asked == id);
-        let Some(history) = asked.map(|at| self.histories.swap_remove(at).1) else { return Ok(()) };
+        let Some(history) = asked.map(|at| self.histories.swap_remove(at).1) else { return };
         let page = match view {
             Ok(view) => read_page(&*self.gateway.directory.log(), &history, view).await,
             Err(error) => Err(error),
@@ -78,9 +78,9 @@ impl Connection {
             Ok((view, entries, hash_before)) => {
                 let list = EntryList { list: &entries, evidence: history.evidence };
                 let answer = HistoryView { room: &view.room, head: view.head, floor: view.floor, list, hash_before };
-                self.feed(&Outgoing::Ok(id, answer)).await
+                self.feed(&Outgoing::Ok(id, answer));
             }
-            Err(error) => self.refuse(Some(id), &error).await,
+            Err(error) => self.refuse(Some(id), &error),
         }
     }
 }

@@ -59,7 +59,13 @@ impl JoinedRooms {
     pub fn insert(&mut self, room: JoinedRoom) {
         match self.find(&room.room) {
             Ok(at) => self.rooms[at] = room,
-            Err(at) => self.rooms.insert(at, room),
+            Err(at) => {
+                // One room is the rule, and a row that is grown makes space for four.
+                if self.rooms.is_empty() {
+                    self.rooms.reserve_exact(1);
+                }
+                self.rooms.insert(at, room);
+            }
         }
     }
 

@@ -54,7 +54,7 @@ pub struct Peer {
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// The connection's place, given free when the last part of it ends.
-    _slot: Arc<Slot>,
+    pub slot: Arc<Slot>,
 }
 
 impl Listener {
@@ -106,7 +106,7 @@ impl Listener {
             tracing::debug!(%error, "failed to set TCP_NODELAY");
         }
         let timeout = self.gateway.settings.hello_timeout;
-        let peer = Peer { address, tasks: self.tasks.clone(), stop: self.stop.clone(), _slot: Arc::new(slot) };
+        let peer = Peer { address, tasks: self.tasks.clone(), stop: self.stop.clone(), slot: Arc::new(slot) };
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {

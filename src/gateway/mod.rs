@@ -16,6 +16,7 @@ mod hello;
 mod history;
 mod joined_rooms;
 mod listener;
+mod messages;
 mod rate;
 mod registry;
 mod slots;

@@ -1,37 +1,39 @@
-//! The socket: frames of one format over a WebSocket, with bounded buffers.
+//! The socket: frames of one format over a WebSocket. Its buffers are bounded, and none is there while nothing is under way: most
+//! connections are idle most of the time, and what each of them holds is what a server of many needs.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use bytes::{BufMut as _, Bytes};
 use rollcall_protocol::limits::{FRAME_BYTES_BEFORE_HELLO_MAX, FRAME_BYTES_MAX};
-use rollcall_protocol::{CloseCode, Format};
+use rollcall_protocol::{CloseCode, Format, Outgoing};
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as WireCloseCode, Control, Data, OpCode};
 
-/// The library allocates this much for each connection and fills it with zeros before each read: its default of 128 KiB costs
-/// 130 KiB for an idle connection, 1 KiB costs 2.8.
-const READ_BUFFER_BYTES: usize = 1024;
-/// Frames gather in memory up to this size before they are written; taken only while something is written.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Above this the library answers that the buffer is full; the writer waits for the socket long before.
-const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+use super::messages::{Breach, Message, Messages};
+
+/// Frames gather in memory up to this size before they are written.
+const GATHERED_BYTES_MAX: usize = 16 * 1024;
+/// How long a client may take to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection's socket.
 pub struct Socket {
-    stream: WebSocketStream<Gate>,
-    format: Format,
+    stream: TcpStream,
+    messages: Messages,
+    /// Frames that were gathered, and how many of their bytes are written.
+    gathered: Vec<u8>,
+    written: usize,
     write_stall: Duration,
+    format: Format,
 }
 
 /// What came in.
@@ -53,19 +55,11 @@ pub enum WriteError {
 }
 
 impl Socket {
-    /// Takes an upgraded connection over.
-    pub async fn new(upgraded: Upgraded, format: Format, write_stall: Duration) -> Self {
-        let mut config = WebSocketConfig::default();
-        config.read_buffer_size = READ_BUFFER_BYTES;
-        config.write_buffer_size = WRITE_BUFFER_BYTES;
-        config.max_write_buffer_size = WRITE_BUFFER_BYTES_MAX;
-        config.max_message_size = Some(FRAME_BYTES_MAX);
-        config.max_frame_size = Some(FRAME_BYTES_MAX);
-        // A client may send other commands right after hello, so some bytes beyond the frame may be read with it.
-        let allowance = FRAME_BYTES_BEFORE_HELLO_MAX + READ_BUFFER_BYTES;
-        let gate = Gate { io: TokioIo::new(upgraded), allowance: Some(allowance) };
-        let stream = WebSocketStream::from_raw_socket(gate, Role::Server, Some(config)).await;
-        Self { stream, format, write_stall }
+    /// Takes an upgraded connection over, of which some bytes may have been read already. Until the gate is opened no frame is
+    /// larger than a hello may be.
+    pub fn new(stream: TcpStream, read: &[u8], format: Format, write_stall: Duration) -> Self {
+        let messages = Messages::new(read, FRAME_BYTES_BEFORE_HELLO_MAX);
+        Self { stream, messages, gathered: Vec::new(), written: 0, write_stall, format }
     }
 
     /// Returns the format of the connection's frames.
@@ -75,7 +69,7 @@ impl Socket {
 
     /// Lets frames of full size in, after hello.
     pub fn open_gate(&mut self) {
-        self.stream.get_mut().allowance = None;
+        self.messages.allow(FRAME_BYTES_MAX);
     }
 
     /// Waits for the next frame.
@@ -83,60 +77,67 @@ impl Socket {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn receive(&mut self) -> Received {
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// Takes the next frame, or has the task woken when there may be one.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        // Answers to pings, which the socket did not take at once.
+        if !self.gathered.is_empty() && matches!(self.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Received::Over(None));
+        }
         loop {
-            let message = match self.stream.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => return Received::Over(self.verdict(&error)),
-                None => return Received::Over(None),
+            let message = match ready!(self.poll_message(cx)) {
+                Ok(Some(message)) => message,
+                Ok(None) => return Poll::Ready(Received::Over(None)),
+                Err(Breach::TooLarge) => return Poll::Ready(Received::Over(Some(CloseCode::FrameTooLarge))),
+                Err(Breach::Malformed) => return Poll::Ready(Received::Over(Some(CloseCode::BadRequest))),
             };
             match (message, self.format) {
-                (Message::Text(text), Format::Json) => return Received::Frame(text.into()),
-                (Message::Binary(bytes), Format::MsgPack) => return Received::Frame(bytes),
-                (Message::Text(_) | Message::Binary(_) | Message::Frame(_), _) => {
-                    return Received::Over(Some(CloseCode::BadRequest));
+                (Message::Text(bytes), Format::Json) | (Message::Binary(bytes), Format::MsgPack) => {
+                    return Poll::Ready(Received::Frame(bytes));
                 }
-                // After a close frame the next turn answers it, and ends the stream.
-                (Message::Ping(_) | Message::Pong(_) | Message::Close(_), _) => {}
+                (Message::Text(_) | Message::Binary(_), _) => {
+                    return Poll::Ready(Received::Over(Some(CloseCode::BadRequest)));
+                }
+                (Message::Ping(payload), _) => {
+                    // Who does not read the answers gets no more of them.
+                    if self.gathered.len() < GATHERED_BYTES_MAX {
+                        self.gather(OpCode::Control(Control::Pong), &payload);
+                    }
+                    if let Poll::Ready(Err(_)) = self.poll_flush(cx) {
+                        return Poll::Ready(Received::Over(None));
+                    }
+                }
+                (Message::Pong, _) => {}
+                (Message::Close(answer), _) => {
+                    self.gather_close(answer);
+                    // If the socket does not take it now, its client does not read any more.
+                    let _ = self.poll_flush(cx);
+                    return Poll::Ready(Received::Over(None));
+                }
             }
         }
     }
 
-    /// Tells how the client is to be told of a broken connection; not at all where it cannot be.
-    fn verdict(&self, error: &Error) -> Option<CloseCode> {
-        match error {
-            Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(CloseCode::FrameTooLarge),
-            // The client is gone, without the formalities.
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-            Error::Io(_) if self.stream.get_ref().allowance == Some(0) => Some(CloseCode::FrameTooLarge),
-            Error::Protocol(_) | Error::Utf8(_) => Some(CloseCode::BadRequest),
-            _ => None,
-        }
-    }
-
-    /// Encodes a frame and gathers it for the next flush.
-    ///
-    /// # Errors
-    /// Where the socket takes nothing for too long, or is broken.
-    pub async fn feed<T: Serialize>(
-        &mut self,
-        frame: &rollcall_protocol::Outgoing<'_, T>,
-    ) -> Result<usize, WriteError> {
-        self.feed_bytes(Bytes::from(self.format.encode(frame))).await
+    /// Encodes a frame and gathers it for the next flush; returns its size.
+    pub fn feed<T: Serialize>(&mut self, frame: &Outgoing<'_, T>) -> usize {
+        self.feed_bytes(&self.format.encode(frame))
     }
 
     /// Gathers an encoded frame for the next flush; returns its size.
-    ///
-    /// # Errors
-    /// Where the socket takes nothing for too long, or is broken.
-    pub async fn feed_bytes(&mut self, bytes: Bytes) -> Result<usize, WriteError> {
-        let size = bytes.len();
-        let message = match self.format {
-            Format::Json => Message::Text(Utf8Bytes::try_from(bytes).expect("JSON is UTF-8")),
-            Format::MsgPack => Message::Binary(bytes),
+    pub fn feed_bytes(&mut self, bytes: &[u8]) -> usize {
+        let data = match self.format {
+            Format::Json => Data::Text,
+            Format::MsgPack => Data::Binary,
         };
-        let fed = tokio::time::timeout(self.write_stall, self.stream.feed(message)).await;
-        fed.map_err(|_| WriteError::Stalled)?.map_err(|_| WriteError::Broken)?;
-        Ok(size)
+        self.gather(OpCode::Data(data), bytes);
+        bytes.len()
+    }
+
+    /// Tells whether enough was gathered to be written.
+    pub fn is_full(&self) -> bool {
+        self.gathered.len() >= GATHERED_BYTES_MAX
     }
 
     /// Writes what was gathered.
@@ -144,66 +145,107 @@ impl Socket {
     /// # Errors
     /// Where the socket takes nothing for too long, or is broken.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        let flushed = tokio::time::timeout(self.write_stall, self.stream.flush()).await;
-        flushed.map_err(|_| WriteError::Stalled)?.map_err(|_| WriteError::Broken)
+        match poll_fn(|cx| Poll::Ready(self.poll_flush(cx))).await {
+            Poll::Ready(flushed) => flushed.map_err(|_| WriteError::Broken),
+            // Rare, and a timer is large: it has no place in the connection's task while nothing waits for it.
+            Poll::Pending => Box::pin(self.flush_patiently()).await,
+        }
+    }
+
+    async fn flush_patiently(&mut self) -> Result<(), WriteError> {
+        while !self.gathered.is_empty() {
+            let wrote = timeout(self.write_stall, poll_fn(|cx| self.poll_write(cx))).await;
+            wrote.map_err(|_| WriteError::Stalled)?.map_err(|_| WriteError::Broken)?;
+        }
+        Ok(())
     }
 
     /// Sends a close frame and waits a moment for the client's.
     pub async fn close(&mut self, code: CloseCode) {
-        let frame = CloseFrame { code: WireCloseCode::from(code.number()), reason: code.reason().into() };
         let closing = async {
-            self.stream.get_mut().allowance = None;
-            if self.stream.close(Some(frame)).await.is_err() {
+            self.gather_close(Some(CloseFrame {
+                code: WireCloseCode::from(code.number()),
+                reason: code.reason().into(),
+            }));
+            if self.flush().await.is_err() {
                 return;
             }
-            while let Some(Ok(message)) = self.stream.next().await {
-                if message.is_close() {
-                    return;
+            self.open_gate();
+            loop {
+                match poll_fn(|cx| self.poll_message(cx)).await {
+                    Ok(Some(Message::Close(_))) => return,
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => break,
                 }
             }
             // A socket that is dropped with bytes unread is reset, and the close frame may be lost with it.
+            self.messages.discard();
             let mut rest = [0; 1024];
-            while matches!(self.stream.get_mut().read(&mut rest).await, Ok(1..)) {}
+            while matches!(self.stream.read(&mut rest).await, Ok(1..)) {}
         };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
-}
 
-/// How long a client may take to answer a close frame.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Lets a limited number of bytes in until it is opened, so that nobody who has not said hello takes memory.
-struct Gate {
-    io: TokioIo<Upgraded>,
-    /// Bytes that may still be read; none: any number.
-    allowance: Option<usize>,
-}
-
-impl AsyncRead for Gate {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.allowance == Some(0) {
-            return Poll::Ready(Err(io::Error::other("too many bytes before hello")));
+    /// Takes the next message, of whatever kind; none when there will be no other.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Breach>> {
+        loop {
+            if let Some(message) = self.messages.next()? {
+                return Poll::Ready(Ok(Some(message)));
+            }
+            // The buffer is made when there is something to read, and given back when all of it was taken.
+            let Poll::Ready(read) = self.poll_read(cx) else {
+                self.messages.rest();
+                return Poll::Pending;
+            };
+            if !matches!(read, Ok(1..)) {
+                return Poll::Ready(Ok(None));
+            }
         }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        let read = buf.filled().len() - before;
-        if let Some(allowance) = &mut self.allowance {
-            *allowance = allowance.saturating_sub(read);
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        pin!(self.stream.read_buf(self.messages.input())).poll(cx)
+    }
+
+    fn gather(&mut self, opcode: OpCode, payload: &[u8]) {
+        let header = FrameHeader { opcode, ..FrameHeader::default() };
+        let length = payload.len() as u64;
+        self.gathered.reserve(header.len(length) + payload.len());
+        header.format(length, &mut (&mut self.gathered).writer()).expect("a vector takes everything");
+        self.gathered.extend_from_slice(payload);
+    }
+
+    fn gather_close(&mut self, frame: Option<CloseFrame>) {
+        let mut payload = Vec::new();
+        if let Some(CloseFrame { code, reason }) = frame {
+            payload.put_u16(code.into());
+            payload.put_slice(reason.as_bytes());
         }
-        polled
+        self.gather(OpCode::Control(Control::Close), &payload);
+    }
+
+    /// Writes until nothing is left.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            ready!(self.poll_write(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes once; gives the buffer back when all of it is written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wrote = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.gathered[self.written..]))?;
+        if wrote == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.written += wrote;
+        if self.written == self.gathered.len() {
+            (self.gathered, self.written) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Gate {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
+#[cfg(test)]
+mod tests;
