@@ -1,0 +1,217 @@
+//! How envelopes are written: MessagePack arrays without names. Every payload is `[tag, content]`; a tag never changes its meaning.
+//!
+//! What is read goes through two steps: the shape, by serde, then what the shape does not say (known numbers, lengths). Errors never
+//! quote what was read: it may be what somebody said.
+
+mod parts;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rollcall_protocol::{Ack, DeviceId, Epoch, RoomId, Seq, UserId, limits};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use self::parts::{
+    Binary, EntryIn, NodeIn, WriteIn, error_in, error_out, node_in, node_out, number, read_entry, read_write,
+    rights_in, rights_out, write_entry, write_write,
+};
+use super::envelope::{
+    BEACON_ROOMS_MAX, Batch, Beacon, Correlation, Envelope, Payload, RoomHead, Submit, SubmitReply, Watch,
+    WatchConfirmed,
+};
+use super::node::{Incarnation, NodeRef};
+
+const SUBMIT: u8 = 1;
+const SUBMIT_REPLY: u8 = 2;
+const WATCH: u8 = 3;
+const WATCH_CONFIRMED: u8 = 4;
+const NOT_OWNER: u8 = 5;
+const UNWATCH: u8 = 6;
+const BATCH: u8 = 7;
+const BEACON: u8 = 8;
+const ACTIVATE: u8 = 9;
+
+type Malformed = &'static str;
+type CorrelationIn = (u64, u64);
+type SubmitIn = (CorrelationIn, RoomId, UserId, DeviceId, u8, Vec<WriteIn>);
+type ReplyIn = (CorrelationIn, RoomId, UserId, DeviceId, u64, Option<(Seq, bool)>, Option<Box<str>>);
+type ConfirmedIn = (RoomId, u64, Epoch, Seq, Binary<32>, Seq);
+type BatchIn = (RoomId, Epoch, Seq, Binary<16>, Vec<EntryIn>);
+type BeaconIn = (u64, Vec<(RoomId, Epoch, Seq)>, Vec<RoomId>);
+
+/// A payload whose shape was read.
+enum PayloadIn {
+    Submit(SubmitIn),
+    SubmitReply(ReplyIn),
+    Watch((RoomId, u64)),
+    WatchConfirmed(ConfirmedIn),
+    NotOwner((RoomId, Option<NodeIn>)),
+    Unwatch((RoomId, u64)),
+    Batch(BatchIn),
+    Beacon(BeaconIn),
+    Activate(RoomId),
+}
+
+/// Appends an envelope, without its format version, to `bytes`.
+pub(super) fn write_envelope(bytes: &mut Vec<u8>, from: &NodeRef, to: &NodeRef, payloads: &[Bytes]) {
+    const ARRAY_OF_3: u8 = 0x93;
+    const ARRAY_OF_U16: u8 = 0xdc;
+    let count = u16::try_from(payloads.len()).expect("an envelope has far fewer payloads than 65,536");
+    bytes.reserve(160 + payloads.iter().map(Bytes::len).sum::<usize>());
+    bytes.push(ARRAY_OF_3);
+    append(bytes, &node_out(from));
+    append(bytes, &node_out(to));
+    bytes.push(ARRAY_OF_U16);
+    bytes.extend(count.to_be_bytes());
+    payloads.iter().for_each(|payload| bytes.extend_from_slice(payload));
+}
+
+/// Writes a payload.
+pub(super) fn write_payload(payload: &Payload) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match payload {
+        Payload::Submit(submit) => {
+            let writes: Vec<_> = submit.writes.iter().map(write_write).collect();
+            let rights = rights_out(submit.rights);
+            let correlation = correlation_out(submit.correlation);
+            append(&mut bytes, &(SUBMIT, (correlation, &submit.room, &submit.user, &submit.device, rights, writes)));
+        }
+        Payload::SubmitReply(reply) => {
+            let ack = reply.result.as_ref().ok().map(|ack| (ack.seq, ack.duplicate));
+            let error = reply.result.as_ref().err().map(error_out);
+            let correlation = correlation_out(reply.correlation);
+            let content = (correlation, &reply.room, &reply.user, &reply.device, reply.n, ack, error);
+            append(&mut bytes, &(SUBMIT_REPLY, content));
+        }
+        Payload::Watch(watch) => append(&mut bytes, &(WATCH, (&watch.room, watch.number))),
+        Payload::WatchConfirmed(told) => {
+            let content = (&told.room, told.number, told.epoch, told.head, Binary(told.hash.0), told.floor);
+            append(&mut bytes, &(WATCH_CONFIRMED, content));
+        }
+        Payload::NotOwner { room, hint } => {
+            append(&mut bytes, &(NOT_OWNER, (room, hint.as_ref().map(node_out))));
+        }
+        Payload::Unwatch(watch) => append(&mut bytes, &(UNWATCH, (&watch.room, watch.number))),
+        Payload::Batch(batch) => {
+            let entries: Vec<_> = batch.entries.iter().map(write_entry).collect();
+            let owner = Binary(batch.owner().0.to_be_bytes());
+            append(&mut bytes, &(BATCH, (&batch.room, batch.epoch(), batch.first(), owner, entries)));
+        }
+        Payload::Beacon(beacon) => {
+            let heads: Vec<_> = beacon.heads.iter().map(|head| (&head.room, head.epoch, head.head)).collect();
+            append(&mut bytes, &(BEACON, (beacon.number, heads, &beacon.released)));
+        }
+        Payload::Activate(room) => append(&mut bytes, &(ACTIVATE, room)),
+    }
+    bytes
+}
+
+fn append(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    rmp_serde::encode::write(bytes, value).expect("writing plain values to memory does not fail");
+}
+
+/// Reads what [`write_envelope`] wrote.
+pub(super) fn read_envelope(bytes: &[u8]) -> Result<Envelope, Malformed> {
+    let mut reader = rmp_serde::Deserializer::new(bytes);
+    let (from, to, payloads): (NodeIn, NodeIn, Vec<PayloadIn>) =
+        Deserialize::deserialize(&mut reader).map_err(|_| "it is no MessagePack of an envelope's shape")?;
+    if !reader.into_inner().is_empty() {
+        return Err("something follows its end");
+    }
+    let payloads = payloads.into_iter().map(read_payload).collect::<Result<_, _>>()?;
+    Ok(Envelope { from: node_in(&from)?, to: node_in(&to)?, payloads })
+}
+
+fn read_payload(payload: PayloadIn) -> Result<Payload, Malformed> {
+    Ok(match payload {
+        PayloadIn::Submit((correlation, room, user, device, rights, writes)) => {
+            if writes.is_empty() || writes.len() > limits::UNANSWERED_WRITES_MAX {
+                return Err("a submit has 1 to 64 writes");
+            }
+            let writes = writes.into_iter().map(read_write).collect::<Result<_, _>>()?;
+            let (correlation, rights) = (correlation_in(correlation), rights_in(rights)?);
+            Payload::Submit(Submit { correlation, room, user, device, rights, writes })
+        }
+        PayloadIn::SubmitReply((correlation, room, user, device, n, ack, error)) => {
+            let result = match (ack, error) {
+                (Some((seq, duplicate)), None) => Ok(Ack { seq, duplicate }),
+                (None, Some(error)) => Err(error_in(&error)?),
+                _ => return Err("a reply is either an ack or an error"),
+            };
+            let (correlation, n) = (correlation_in(correlation), number(n)?);
+            Payload::SubmitReply(SubmitReply { correlation, room, user, device, n, result })
+        }
+        PayloadIn::Watch((room, number)) => Payload::Watch(Watch { room, number }),
+        PayloadIn::WatchConfirmed((room, number, epoch, head, Binary(hash), floor)) => {
+            let hash = rollcall_protocol::Hash(hash);
+            Payload::WatchConfirmed(WatchConfirmed { room, number, epoch, head, hash, floor })
+        }
+        PayloadIn::NotOwner((room, hint)) => Payload::NotOwner { room, hint: hint.as_ref().map(node_in).transpose()? },
+        PayloadIn::Unwatch((room, number)) => Payload::Unwatch(Watch { room, number }),
+        PayloadIn::Batch(batch) => read_batch(batch)?,
+        PayloadIn::Beacon((number, heads, released)) => {
+            if heads.len() > BEACON_ROOMS_MAX || released.len() > BEACON_ROOMS_MAX {
+                return Err("a beacon names too many rooms");
+            }
+            let heads = heads.into_iter().map(|(room, epoch, head)| RoomHead { room, epoch, head }).collect();
+            Payload::Beacon(Beacon { number, heads, released })
+        }
+        PayloadIn::Activate(room) => Payload::Activate(room),
+    })
+}
+
+fn read_batch((room, epoch, first, Binary(owner), entries): BatchIn) -> Result<Payload, Malformed> {
+    if entries.is_empty() || entries.len() > limits::BATCH_ENTRIES_MAX {
+        return Err("a batch has 1 to 256 entries");
+    }
+    if first == Seq::ZERO || number(first.get() + limits::BATCH_ENTRIES_MAX as u64).is_err() {
+        return Err("a batch is numbered from 1 to 2^53 - 1");
+    }
+    let owner = rollcall_protocol::OwnerId(u128::from_be_bytes(owner));
+    let numbered = (0..).map(|at| first.plus(at)).zip(entries);
+    let entries: Result<Arc<[_]>, _> = numbered.map(|(seq, entry)| read_entry(seq, epoch, owner, entry)).collect();
+    Ok(Payload::Batch(Batch { room, entries: entries? }))
+}
+
+fn correlation_out(correlation: Correlation) -> CorrelationIn {
+    (correlation.incarnation.0, correlation.counter)
+}
+
+fn correlation_in((incarnation, counter): CorrelationIn) -> Correlation {
+    Correlation { incarnation: Incarnation(incarnation), counter }
+}
+
+impl<'de> Deserialize<'de> for PayloadIn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Tagged;
+        impl<'de> Visitor<'de> for Tagged {
+            type Value = PayloadIn;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a tag and its content")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PayloadIn, A::Error> {
+                let tag: u8 = content(&mut seq)?;
+                Ok(match tag {
+                    SUBMIT => PayloadIn::Submit(content(&mut seq)?),
+                    SUBMIT_REPLY => PayloadIn::SubmitReply(content(&mut seq)?),
+                    WATCH => PayloadIn::Watch(content(&mut seq)?),
+                    WATCH_CONFIRMED => PayloadIn::WatchConfirmed(content(&mut seq)?),
+                    NOT_OWNER => PayloadIn::NotOwner(content(&mut seq)?),
+                    UNWATCH => PayloadIn::Unwatch(content(&mut seq)?),
+                    BATCH => PayloadIn::Batch(content(&mut seq)?),
+                    BEACON => PayloadIn::Beacon(content(&mut seq)?),
+                    ACTIVATE => PayloadIn::Activate(content(&mut seq)?),
+                    _ => return Err(de::Error::custom("no payload has this tag")),
+                })
+            }
+        }
+        deserializer.deserialize_tuple(2, Tagged)
+    }
+}
+
+fn content<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(seq: &mut A) -> Result<T, A::Error> {
+    seq.next_element()?.ok_or_else(|| de::Error::custom("a payload is a tag and its content"))
+}
