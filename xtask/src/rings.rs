@@ -52,8 +52,7 @@ pub const RINGS: &[Ring] = &[
         name: "services",
         about: "real Redis and Cassandra as the tests use them: started, killed, stopped, started again, gone at the end",
         needs: &[REDIS, JAVA, MAVEN],
-        // One test at a time: each is several servers.
-        steps: &[&["test", "--no-fail-fast", "--package=rollcall-services", "--", "--test-threads=1"]],
+        steps: &[&["test", "--no-fail-fast", "--package=rollcall-services"]],
     },
     Ring {
         name: "torture",

@@ -167,13 +167,19 @@ impl Fleet {
         let Some(fleet) = Self::load(folder)? else { return Ok(Vec::new()) };
         let _lock = take_folder(folder)?;
         let deadline = Instant::now() + DOWN_LIMIT;
-        // Sentinels before what they watch, replicas before masters: nobody starts a fail-over.
+        let were_alive: Vec<bool> = fleet.servers.iter().map(|server| server.process.is_alive()).collect();
+        // All at once, Sentinels before what they watch and replicas before masters: nobody starts a fail-over.
+        for server in fleet.servers.iter().rev() {
+            server.process.ask_to_end().during("end the server in", &server.folder)?;
+        }
         let mut endings = Vec::new();
-        for server in fleet.servers.into_iter().rev() {
-            let ending = server.process.end(deadline).during("end the server of", &server.folder)?;
+        for (server, was_alive) in fleet.servers.into_iter().zip(were_alive) {
+            let ending = match server.process.end(deadline).during("end the server in", &server.folder)? {
+                Ending::HadEnded if was_alive => Ending::Ended,
+                ending => ending,
+            };
             endings.push((server, ending));
         }
-        endings.reverse();
         let state = folder.join(STATE);
         fs::remove_file(&state).during("remove", &state)?;
         Ok(endings)

@@ -5,13 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::class_archive::ClassArchive;
 use super::cql::{Consistency, QueryError, Row, query};
 use super::jars::fetch_jars;
 use super::java::find_java;
 use super::settings::{NodeSettings, tokens};
 use crate::error::{DuringExt as _, ServiceError};
 use crate::ports::free_ports;
-use crate::process::{Launch, ProcessId, ServerProcess};
+use crate::process::{Ending, Launch, ProcessId, ServerProcess};
 
 /// How long a node may take until it answers: 6 s on a quiet machine of 2 cores, far more on a busy one.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -64,6 +65,25 @@ impl Cassandra {
         assert!(matches!(nodes, 1 | 3), "a cluster of {nodes} nodes");
         let java = find_java()?;
         let jars = fetch_jars()?;
+        let archive = ClassArchive::of(&jars, |folder, archive| {
+            let recorded = Self::start_with(&java, &jars, &archive, folder, 1)?;
+            let ending = recorded.nodes[0].process.shut_down(START_LIMIT);
+            if ending == Ending::Ended {
+                Ok(())
+            } else {
+                Err(ServiceError::refused("Cassandra", "it did not end by itself"))
+            }
+        });
+        Self::start_with(&java, &jars, &archive, folder, nodes)
+    }
+
+    fn start_with(
+        java: &Path,
+        jars: &Path,
+        archive: &ClassArchive,
+        folder: &Path,
+        nodes: usize,
+    ) -> Result<Self, ServiceError> {
         let addresses: Vec<Ipv4Addr> =
             [1, 2, 3].iter().take(nodes).map(|&last| Ipv4Addr::new(127, 0, 0, last)).collect();
         let [cql_port, storage_port] = free_ports::<2>(&addresses)?;
@@ -72,15 +92,15 @@ impl Cassandra {
             let name = format!("cassandra-{}", index + 1);
             let folder = folder.join(&name);
             fs::create_dir_all(&folder).during("make the folder", &folder)?;
-            let seed = addresses[0];
-            let settings = NodeSettings { address, seed, cql_port, storage_port, token, nodes, jars: &jars };
+            let folder = fs::canonicalize(&folder).during("find", &folder)?;
+            let settings = NodeSettings { address, seeds: &addresses, cql_port, storage_port, token };
             settings.write(&folder)?;
-            let arguments = settings.arguments()?;
-            let process = ServerProcess::start(Launch { name, program: java.clone(), arguments, folder })?;
-            let node = Node { process, address: SocketAddr::from((address, cql_port)) };
-            // One after the other: a node that joins asks the seed about the ones before it.
+            let arguments = settings.arguments(&folder, jars, archive)?;
+            let process = ServerProcess::start(Launch { name, program: java.to_owned(), arguments, folder })?;
+            cluster.nodes.push(Node { process, address: SocketAddr::from((address, cql_port)) });
+        }
+        for node in &cluster.nodes {
             cluster.version = node.wait_until_it_answers()?;
-            cluster.nodes.push(node);
         }
         cluster.wait_until_agreed()?;
         Ok(cluster)
@@ -132,8 +152,8 @@ impl Cassandra {
     }
 
     /// Ends a node with SIGTERM, and returns when it is gone; after 20 s it is killed.
-    pub fn shut_down(&self, node: usize) {
-        self.nodes[node].process.shut_down(SHUT_DOWN_LIMIT);
+    pub fn shut_down(&self, node: usize) -> Ending {
+        self.nodes[node].process.shut_down(SHUT_DOWN_LIMIT)
     }
 
     /// Stops a node with SIGSTOP: connections stay open, and nobody answers.

@@ -1,5 +1,6 @@
 //! Apache Cassandra without Docker: its jars by Maven, kept across runs, and one Java process for each node.
 
+mod class_archive;
 mod cluster;
 mod cql;
 mod jars;

@@ -1,24 +1,25 @@
 //! What a node is started with: small, and as durable as production.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
+use super::class_archive::ClassArchive;
 use crate::error::{DuringExt as _, ServiceError};
 
 /// A node of a cluster of test servers.
 #[derive(Debug)]
 pub(super) struct NodeSettings<'a> {
     pub address: Ipv4Addr,
-    pub seed: Ipv4Addr,
+    /// All nodes: so they can be started at once, and any of them restarted when another is gone.
+    pub seeds: &'a [Ipv4Addr],
     pub cql_port: u16,
     pub storage_port: u16,
     /// Where its part of the ring begins.
     pub token: i64,
-    /// How many nodes there are in all.
-    pub nodes: usize,
-    pub jars: &'a Path,
 }
 
 /// What differs from Cassandra's defaults, addresses aside.
@@ -98,28 +99,38 @@ impl NodeSettings<'_> {
     }
 
     fn yaml(&self) -> String {
-        let Self { address, seed, cql_port, storage_port, .. } = self;
+        let Self { address, cql_port, storage_port, .. } = self;
+        let seeds: Vec<String> = self.seeds.iter().map(|seed| format!("{seed}:{storage_port}")).collect();
+        let seeds = seeds.join(",");
         format!(
             "{YAML}listen_address: {address}\nrpc_address: {address}\nnative_transport_port: {cql_port}\n\
              storage_port: {storage_port}\nseed_provider:\n  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n    \
-             parameters:\n      - seeds: \"{seed}:{storage_port}\"\n"
+             parameters:\n      - seeds: \"{seeds}\"\n"
         )
     }
 
-    /// Returns the arguments of Java. Paths in them are from the node's folder; the configuration is found on the class path.
-    pub(super) fn arguments(&self) -> Result<Vec<OsString>, ServiceError> {
+    /// Returns the arguments of Java, for a node in this folder. Only jars may be on the class path, or there is no archive; so
+    /// the configuration is named by its URL.
+    pub(super) fn arguments(
+        &self,
+        folder: &Path,
+        jars: &Path,
+        archive: &ClassArchive,
+    ) -> Result<Vec<OsString>, ServiceError> {
         let mut arguments: Vec<OsString> = MEMORY.iter().map(Into::into).collect();
+        arguments.extend(archive.arguments());
         for (option, packages) in [("--add-exports", EXPORTS), ("--add-opens", OPENS)] {
             arguments.extend(packages.iter().map(|package| format!("{option}={package}=ALL-UNNAMED").into()));
         }
         // It measures objects; Cassandra does not start without it.
         let mut agent = OsString::from("-javaagent:");
-        agent.push(self.agent()?);
-        let mut class_path = OsString::from("conf:");
-        class_path.push(self.jars.join("*"));
-        arguments.extend([agent, "-cp".into(), class_path]);
+        agent.push(agent_in(jars)?);
+        arguments.extend([agent, "-cp".into(), jars.join("*").into()]);
+        let conf = folder.join("conf");
+        arguments.push(format!("-Dcassandra.config={}", file_url(&conf.join("cassandra.yaml"))).into());
+        arguments.push(format!("-Dlogback.configurationFile={}", file_url(&conf.join("logback.xml"))).into());
         // A cluster has to hear of each other's tokens before it serves; one node has nobody to hear of.
-        let ring_delay_ms = if self.nodes > 1 { 1_000 } else { 1 };
+        let ring_delay_ms = if self.seeds.len() > 1 { 1_000 } else { 1 };
         let fixed = [
             "-XX:+PerfDisableSharedMem",
             "-Djdk.attach.allowAttachSelf=true",
@@ -137,14 +148,27 @@ impl NodeSettings<'_> {
         arguments.push("org.apache.cassandra.service.CassandraDaemon".into());
         Ok(arguments)
     }
+}
 
-    fn agent(&self) -> Result<std::path::PathBuf, ServiceError> {
-        let files = fs::read_dir(self.jars).during("list", self.jars)?;
-        let is_agent = |name: &str| name.starts_with("jamm-") && name.ends_with(".jar");
-        let agent = files.flatten().find(|file| is_agent(&file.file_name().to_string_lossy()));
-        let agent = agent.ok_or_else(|| ServiceError::refused("Maven", "there is no jamm among Cassandra's jars"))?;
-        Ok(agent.path())
+fn agent_in(jars: &Path) -> Result<PathBuf, ServiceError> {
+    let files = fs::read_dir(jars).during("list", jars)?;
+    let is_agent = |name: &str| name.starts_with("jamm-") && name.ends_with(".jar");
+    let agent = files.flatten().find(|file| is_agent(&file.file_name().to_string_lossy()));
+    let agent = agent.ok_or_else(|| ServiceError::refused("Maven", "there is no jamm among Cassandra's jars"))?;
+    Ok(agent.path())
+}
+
+/// Returns the URL of a file: what is not plain in a path is escaped.
+fn file_url(path: &Path) -> String {
+    let mut url = String::from("file://");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
     }
+    url
 }
 
 /// Returns the tokens that divide the ring evenly.
@@ -156,7 +180,14 @@ pub(super) fn tokens(nodes: usize) -> Vec<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::tokens;
+    use std::path::Path;
+
+    use super::{file_url, tokens};
+
+    #[test]
+    fn a_path_with_blanks_is_a_url() {
+        assert_eq!(file_url(Path::new("/a b/ö.yaml")), "file:///a%20b/%C3%B6.yaml");
+    }
 
     #[test]
     fn tokens_divide_the_ring_evenly() {

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use super::identity::ProcessId;
 
-/// Waits for the end of its input, which only the death of the process that holds the other end brings.
-const SCRIPT: &str = r#"read -r _; kill -9 "$1" 2>/dev/null"#;
+/// Waits for the end of its input, which only the death of the process that holds the other end brings; kills the server's group.
+const SCRIPT: &str = r#"read -r _; kill -s KILL -- "-$1" 2>/dev/null"#;
 
 /// A child that kills a server once our end of its standard input closes, as it does even when we are killed with -9.
 ///

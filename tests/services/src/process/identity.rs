@@ -57,18 +57,26 @@ impl ProcessId {
         Self::of(self.pid) == Some(self)
     }
 
-    /// Asks the process to end (a stopped one is continued, so that it can), kills it if it has not by the deadline, and returns
-    /// when it is gone. Never touches a later process with the same number.
+    /// Asks the process to end; a stopped one is continued, so that it can. Never touches a later process with the same number.
+    ///
+    /// # Errors
+    ///
+    /// If it may not be signalled.
+    pub(crate) fn ask_to_end(self) -> io::Result<()> {
+        self.signal(Signal::TERM)?;
+        self.signal(Signal::CONT)
+    }
+
+    /// Asks the process to end, kills it if it has not by the deadline, and returns when it is gone.
     ///
     /// # Errors
     ///
     /// If it may not be signalled, or is still there 10 s after it was killed.
-    pub fn end(self, deadline: Instant) -> io::Result<Ending> {
+    pub(crate) fn end(self, deadline: Instant) -> io::Result<Ending> {
         if !self.is_alive() {
             return Ok(Ending::HadEnded);
         }
-        self.signal(Signal::TERM)?;
-        self.signal(Signal::CONT)?;
+        self.ask_to_end()?;
         if self.wait(deadline.saturating_duration_since(Instant::now())) {
             return Ok(Ending::Ended);
         }
@@ -90,6 +98,7 @@ impl ProcessId {
         }
     }
 
+    /// Waits until the process is gone; tells whether it is.
     fn wait(self, limit: Duration) -> bool {
         wait_for(limit, || if self.is_alive() { Err(String::new()) } else { Ok(()) }).is_ok()
     }

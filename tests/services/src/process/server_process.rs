@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::guard::Guard;
-use super::identity::ProcessId;
+use super::identity::{Ending, ProcessId};
 use crate::error::{DuringExt as _, ServiceError};
 use crate::wait::wait_for;
 
@@ -134,7 +134,11 @@ impl ServerProcess {
     /// Ends the process with SIGKILL, and returns when it is gone. One that is gone already is fine.
     pub(crate) fn kill(&self) {
         if let Some(Running { mut child, guard, .. }) = self.lock().take() {
-            // In this order: until the child is reaped its guard's number is its own.
+            // In this order: until the child is reaped its guard's number is its own. It leads a group, in which are the
+            // processes that it made itself, as Redis does to fill a replica.
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
             drop(child.kill());
             guard.release();
             drop(child.wait());
@@ -142,13 +146,11 @@ impl ServerProcess {
     }
 
     /// Asks the process to end with SIGTERM; kills it if it does not within the limit.
-    pub(crate) fn shut_down(&self, limit: Duration) {
-        let id = self.id();
-        if let Some(id) = id {
-            // Nothing is lost where it fails: what follows kills.
-            drop(id.end(Instant::now() + limit));
-        }
+    pub(crate) fn shut_down(&self, limit: Duration) -> Ending {
+        // Where it may not be signalled, what follows kills.
+        let ending = self.id().map(|id| id.end(Instant::now() + limit).unwrap_or(Ending::Killed));
         self.kill();
+        ending.unwrap_or(Ending::HadEnded)
     }
 
     /// Stops the process with SIGSTOP, or continues it with SIGCONT.

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Returns the command lines of all processes whose current folder lies in this one: servers and their guards.
 pub fn processes_in(folder: &Path) -> Vec<String> {
@@ -16,10 +18,14 @@ pub fn processes_in(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Fails unless nothing runs in a folder.
+/// Fails unless nothing runs in a folder. A child of a server that was killed with it may take a moment to be gone.
 ///
 /// # Panics
-/// With the command lines of what does.
+/// After 5 seconds, with the command lines of what runs.
 pub fn assert_no_process_in(folder: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !processes_in(folder).is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10)); // pace: between looks
+    }
     assert_eq!(processes_in(folder), [""; 0]);
 }
