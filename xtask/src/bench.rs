@@ -167,8 +167,8 @@ pub fn run(root: &Path, only: &[String]) -> Result<ExitCode> {
 fn measure(root: &Path, arguments: &str) -> Result<(Report, bool)> {
     let json = root.join("target/bench.json");
     let _ = fs::remove_file(&json);
-    let mut command = std::process::Command::new(root.join("target/release/rollcall-load"));
-    let status = command.args(arguments.split(' ')).arg("--spawn").arg("--json").arg(&json).status()?;
+    let line: Vec<&str> = std::iter::once("rollcall-load").chain(arguments.split(' ')).collect();
+    let status = process::built(root, &line).arg("--spawn").arg("--json").arg(&json).status()?;
     let text = fs::read_to_string(&json).context("the run ended without a report")?;
     Ok((Report(serde_json::from_str(&text)?), status.success()))
 }

@@ -37,6 +37,14 @@ pub fn cargo(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Prepares a run of a release binary that was built before: its name, then its arguments.
+pub fn built(root: &Path, line: &[&str]) -> Command {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let mut command = Command::new(target.join("release").join(line[0]));
+    command.current_dir(root).args(&line[1..]);
+    command
+}
+
 /// Tells whether a program of this name lies on the search path.
 pub fn is_installed(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))

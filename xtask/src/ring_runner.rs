@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::process::{cargo, in_ci};
+use crate::process::{built, cargo, in_ci};
 use crate::report::{Outcome, Report};
-use crate::rings::{RINGS, Ring};
+use crate::rings::{RINGS, Ring, Step};
 use crate::tools::Tool;
 
 /// Runs the rings of these names, or all if none is named, whether the ones before failed or not.
@@ -36,10 +36,15 @@ fn run_ring(root: &Path, ring: &Ring) -> Outcome {
         }
     }
     for step in ring.steps {
-        let arguments = with_skips(step, &missing);
-        let line = format!("cargo {}", arguments.join(" "));
+        let (mut command, line) = match step {
+            Step::Cargo(arguments) => {
+                let arguments = with_skips(arguments, &missing);
+                (cargo(root, &arguments), format!("cargo {}", arguments.join(" ")))
+            }
+            Step::Built(line) => (built(root, line), line.join(" ")),
+        };
         println!("$ {line}");
-        match cargo(root, &arguments).status() {
+        match command.status() {
             Ok(status) if status.success() => {}
             Ok(_) => return Outcome::Failed(line),
             Err(error) => return Outcome::Failed(format!("{line}: {error}")),

@@ -14,9 +14,21 @@ pub struct Ring {
     /// Tools without which a part of its tests cannot run. A test that needs one has the tool's word in its own name,
     /// and is skipped by it where the tool is missing and CI does not run us.
     pub needs: &'static [Tool],
-    /// Arguments of cargo, in order; a step that fails ends the ring.
-    pub steps: &'static [&'static [&'static str]],
+    /// What is run, in order; a step that fails ends the ring.
+    pub steps: &'static [Step],
 }
+
+/// One command of a ring.
+#[derive(Debug, Clone, Copy)]
+pub enum Step {
+    /// Cargo, with these arguments.
+    Cargo(&'static [&'static str]),
+    /// A release binary, as a step before has built it. `cargo run` of that package alone would build it anew, with
+    /// features of its dependencies that no other package asks for.
+    Built(&'static [&'static str]),
+}
+
+const BUILD_RELEASE: Step = Step::Cargo(&["build", "--release", "--package=rollcall", "--package=rollcall-load"]);
 
 /// All rings, in the order in which they are run.
 ///
@@ -27,7 +39,7 @@ pub const RINGS: &[Ring] = &[
         name: "core",
         about: "every crate by itself: unit and property tests, contract suites, doc tests, and xtask's own",
         needs: &[],
-        steps: &[&[
+        steps: &[Step::Cargo(&[
             "test",
             "--no-fail-fast",
             "--package=rollcall-protocol",
@@ -37,31 +49,25 @@ pub const RINGS: &[Ring] = &[
             "--package=rollcall-client",
             "--package=rollcall-load",
             "--package=xtask",
-        ]],
+        ])],
     },
     Ring {
         name: "it",
         about: "one process with real WebSockets, and the release binary killed, traced and starved",
         needs: &[STRACE],
-        steps: &[
-            &["build", "--release", "--package=rollcall", "--package=rollcall-load"],
-            &["test", "--no-fail-fast", "--package=rollcall-it"],
-        ],
+        steps: &[BUILD_RELEASE, Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-it"])],
     },
     Ring {
         name: "services",
         about: "real Redis and Cassandra as the tests use them: started, killed, stopped, started again, gone at the end",
         needs: &[REDIS, JAVA, MAVEN],
-        steps: &[&["test", "--no-fail-fast", "--package=rollcall-services"]],
+        steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-services"])],
     },
     Ring {
         name: "torture",
         about: "the release server killed with -9 under load, everything that clients did and saw judged by the checker",
         needs: &[],
-        steps: &[
-            &["build", "--release", "--package=rollcall", "--package=rollcall-load"],
-            &["run", "--release", "--package=rollcall-load", "--", "torture", "--spawn", "--kills", "10"],
-        ],
+        steps: &[BUILD_RELEASE, Step::Built(&["rollcall-load", "torture", "--spawn", "--kills", "10"])],
     },
 ];
 
@@ -84,7 +90,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::{env, fs};
 
-    use super::RINGS;
+    use super::{RINGS, Step};
 
     /// A crate that no ring names would have tests that nobody runs.
     #[test]
@@ -100,9 +106,12 @@ mod tests {
             .map(|folder| manifest(folder)["package"]["name"].as_str().unwrap().to_owned())
             .collect();
 
-        let test_steps = RINGS.iter().flat_map(|ring| ring.steps).filter(|step| step[0] == "test");
+        let test_steps = RINGS.iter().flat_map(|ring| ring.steps).filter_map(|step| match step {
+            Step::Cargo(arguments) if arguments[0] == "test" => Some(*arguments),
+            Step::Cargo(_) | Step::Built(_) => None,
+        });
         let tested: Vec<&str> =
-            test_steps.flat_map(|step| *step).filter_map(|argument| argument.strip_prefix("--package=")).collect();
+            test_steps.flatten().filter_map(|argument| argument.strip_prefix("--package=")).collect();
         let distinct: BTreeSet<String> = tested.iter().map(|&name| name.to_owned()).collect();
         assert_eq!(distinct, crates);
         assert_eq!(tested.len(), distinct.len(), "a crate is tested twice");
