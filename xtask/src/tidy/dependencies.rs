@@ -45,6 +45,7 @@ const ALLOWED: &[Allowed] = &[
         normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES],
         tests: &[],
     },
+    Allowed { package: "rollcall-model", normal: &[PROTOCOL, ACTORS], tests: &[] },
     Allowed { package: "xtask", normal: &[SERVICES], tests: &[] },
 ];
 
