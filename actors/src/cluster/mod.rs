@@ -2,14 +2,24 @@
 //! nodes that show it, and how a node notices that it missed one. No clock, no randomness, no I/O and nothing asynchronous happens
 //! here: times are milliseconds of a monotonic clock and come in, effects are plain data and go out.
 
+mod beacons;
 mod envelope;
+mod lease;
+mod links;
 mod node;
+pub mod ownership;
+pub mod replica;
 #[cfg(test)]
 mod test_rooms;
+mod watchers;
 mod wire;
 
+pub use beacons::{BEACON_APART_MS, BEACON_NAMES_MS, Beacons};
 pub use envelope::{
     BEACON_ROOMS_MAX, Batch, Beacon, Correlation, ENVELOPE_BYTES_MAX, ENVELOPE_FORMAT, Envelope, EnvelopeError,
     ForwardedWrite, Payload, RoomHead, Submit, SubmitReply, Watch, WatchConfirmed, seal,
 };
+pub use lease::{CLOCK_SKEW_MS_MAX, LEASE_MS, Lease, LeaseEffect, LeaseInput, Now, RENEW_EVERY_MS, Standing};
+pub use links::{LinkEffect, Links, SILENCE_MS};
 pub use node::{Incarnation, NODE_NAME_BYTES_MAX, NodeNameError, NodeRef, parse_node_id};
+pub use watchers::{RoomStanding, WATCH_EXPIRES_MS, Watchers, WatchersEffect};

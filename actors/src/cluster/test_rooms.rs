@@ -1,8 +1,23 @@
-//! Rooms for the tests: logs whose entries carry true hashes.
+//! Rooms and nodes for the tests: logs whose entries carry true hashes.
 
-use rollcall_protocol::{Body, DeviceId, Entry, Hash, Kind, RoomId, Salt, Seq, UserId, hash};
+use rollcall_protocol::{Body, DeviceId, Entry, Epoch, Hash, Kind, OwnerId, RoomId, Salt, Seq, UserId, hash};
 
+use super::node::{Incarnation, NodeRef, parse_node_id};
 use crate::ports::Fence;
+
+/// A node in its first life.
+pub fn node(name: &str) -> NodeRef {
+    NodeRef::new(parse_node_id(name).unwrap(), Incarnation(1))
+}
+
+pub fn room(name: &str) -> RoomId {
+    RoomId::parse(name).unwrap()
+}
+
+/// The fence of an epoch's one owner.
+pub fn fence(epoch: u64) -> Fence {
+    Fence { epoch: Epoch::new(epoch), owner: OwnerId(u128::from(epoch)) }
+}
 
 /// A room's log.
 #[derive(Debug, Clone)]

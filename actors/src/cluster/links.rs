@@ -1,0 +1,145 @@
+//! Links: what a node hears from those where it watches rooms, and when it must think that something was lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollcall_protocol::{Epoch, RoomId, Seq};
+
+use super::envelope::Beacon;
+use super::node::{Incarnation, NodeRef};
+use crate::ports::NodeId;
+
+/// A node from which no beacon comes for this long, in milliseconds, may have sent batches that did not come either.
+pub const SILENCE_MS: u64 = 1_000;
+
+/// The receiving side of beacons, for all nodes where this one watches rooms. Times are milliseconds of a clock that never goes
+/// back.
+#[derive(Debug, Default)]
+pub struct Links {
+    links: BTreeMap<NodeId, Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    /// The life in which the node is watched.
+    incarnation: Incarnation,
+    rooms: BTreeSet<RoomId>,
+    /// The number of the last beacon.
+    last_number: Option<u64>,
+    /// When the silence lasts too long.
+    silent_at_ms: u64,
+}
+
+/// What a link tells the replicas, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEffect {
+    /// A batch of these rooms may have been lost.
+    GapPossible(Vec<RoomId>),
+    /// A room is this far at its owner.
+    Head {
+        /// Which room.
+        room: RoomId,
+        /// Who says so.
+        from: NodeRef,
+        /// Under which ownership.
+        epoch: Epoch,
+        /// The last committed number there.
+        head: Seq,
+    },
+    /// A room is not owned there any more.
+    Released {
+        /// Which room.
+        room: RoomId,
+        /// Who says so.
+        from: NodeRef,
+    },
+}
+
+impl Links {
+    /// Makes the links of a node that begins to live: none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A room is watched at a node from now on. Where the node is watched in another life, what was watched there is in doubt.
+    pub fn watching(&mut self, now_ms: u64, at: &NodeRef, room: &RoomId, effects: &mut Vec<LinkEffect>) {
+        let begin = || Link {
+            incarnation: at.incarnation,
+            rooms: BTreeSet::new(),
+            last_number: None,
+            silent_at_ms: now_ms + SILENCE_MS,
+        };
+        let link = self.links.entry(at.node.clone()).or_insert_with(begin);
+        if link.incarnation != at.incarnation {
+            let before = std::mem::replace(link, begin());
+            link.rooms.clone_from(&before.rooms);
+            before.report_gap(effects);
+        }
+        link.rooms.insert(room.clone());
+    }
+
+    /// A room is not watched at a node any more.
+    pub fn unwatched(&mut self, at: &NodeRef, room: &RoomId) {
+        if let Some(link) = self.links.get_mut(&at.node) {
+            link.rooms.remove(room);
+            if link.rooms.is_empty() {
+                self.links.remove(&at.node);
+            }
+        }
+    }
+
+    /// Takes a beacon. What it says is passed on even where it is late or repeated: it was true, and heads only grow.
+    pub fn beacon(&mut self, now_ms: u64, from: &NodeRef, beacon: Beacon, effects: &mut Vec<LinkEffect>) {
+        let Some(link) = self.links.get_mut(&from.node) else { return };
+        if link.incarnation != from.incarnation {
+            return link.report_gap(effects);
+        }
+        let last = link.last_number.unwrap_or(beacon.number.saturating_sub(1));
+        if beacon.number > last {
+            link.last_number = Some(beacon.number);
+            link.silent_at_ms = now_ms + SILENCE_MS;
+        }
+        if beacon.number > last.saturating_add(1) {
+            link.report_gap(effects);
+        }
+        for said in beacon.heads {
+            if link.rooms.contains(&said.room) {
+                let (epoch, head) = (said.epoch, said.head);
+                effects.push(LinkEffect::Head { room: said.room, from: from.clone(), epoch, head });
+            }
+        }
+        for room in beacon.released {
+            if link.rooms.contains(&room) {
+                effects.push(LinkEffect::Released { room, from: from.clone() });
+            }
+        }
+    }
+
+    /// This node's own subscription was interrupted, or has come back: whatever came meanwhile is lost.
+    pub fn interrupted(&self, effects: &mut Vec<LinkEffect>) {
+        self.links.values().for_each(|link| link.report_gap(effects));
+    }
+
+    /// Returns when the next silence lasts too long, in milliseconds; none where no room is watched anywhere.
+    pub fn due_ms(&self) -> Option<u64> {
+        self.links.values().map(|link| link.silent_at_ms).min()
+    }
+
+    /// Notices silence, and each second again for as long as it lasts.
+    pub fn tick(&mut self, now_ms: u64, effects: &mut Vec<LinkEffect>) {
+        for link in self.links.values_mut().filter(|link| now_ms >= link.silent_at_ms) {
+            link.silent_at_ms = now_ms + SILENCE_MS;
+            link.report_gap(effects);
+        }
+    }
+}
+
+impl Link {
+    fn report_gap(&self, effects: &mut Vec<LinkEffect>) {
+        if !self.rooms.is_empty() {
+            effects.push(LinkEffect::GapPossible(self.rooms.iter().cloned().collect()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
