@@ -1,0 +1,106 @@
+use super::support::{failed, life, node, open};
+use crate::cluster::Incarnation;
+use crate::cluster::ownership::{NodeRecord, Peers, PeersEffect, PeersInput, RedisAnswer, RedisCommand};
+
+fn tick(peers: &mut Peers, now_ms: u64) -> Vec<PeersEffect> {
+    let mut effects = Vec::new();
+    peers.handle(now_ms, PeersInput::Tick, &mut effects);
+    effects
+}
+
+fn answer(peers: &mut Peers, now_ms: u64, answer: RedisAnswer) -> Vec<PeersEffect> {
+    let mut effects = Vec::new();
+    peers.handle(now_ms, PeersInput::Answer(answer), &mut effects);
+    effects
+}
+
+fn read(name: &str) -> PeersEffect {
+    PeersEffect::Run(RedisCommand::ReadNode { node: node(name) })
+}
+
+fn list() -> PeersEffect {
+    PeersEffect::Run(RedisCommand::Enroll { node: node("n1") })
+}
+
+/// n1 knows at 0 that n2 lives until 2,600.
+fn pair() -> Peers {
+    let mut peers = Peers::new(node("n1"));
+    assert_eq!(tick(&mut peers, 0), [list()]);
+    let names = ["n1", "n2", "not a name"].map(Into::into).into();
+    assert_eq!(answer(&mut peers, 0, RedisAnswer::Roster(names)), [read("n2")]);
+    let came = answer(&mut peers, 0, RedisAnswer::Node(Some((open(2), 2_600))));
+    assert_eq!(came, [PeersEffect::Came(life("n2", 2))]);
+    peers
+}
+
+#[test]
+fn a_lease_is_looked_at_each_second_and_when_it_ends() {
+    let mut peers = pair();
+    let mut looks = Vec::new();
+    let mut gone_at_ms = None;
+    while gone_at_ms.is_none() {
+        let now_ms = peers.wakes_at_ms().unwrap();
+        let mut effects = tick(&mut peers, now_ms);
+        while let Some(PeersEffect::Run(command)) = effects.pop() {
+            effects = if matches!(command, RedisCommand::Enroll { .. }) {
+                answer(&mut peers, now_ms, RedisAnswer::Roster(vec!["n2".into()]))
+            } else {
+                looks.push(now_ms);
+                let left = 2_600_u64.checked_sub(now_ms).filter(|&left| left > 0);
+                answer(&mut peers, now_ms, RedisAnswer::Node(left.map(|left| (open(2), left))))
+            };
+            if effects.contains(&PeersEffect::Gone(life("n2", 2))) {
+                gone_at_ms = Some(now_ms);
+            }
+        }
+    }
+    assert_eq!(gone_at_ms, Some(2_600));
+    assert_eq!(looks, [1_000, 2_000, 2_600]);
+    assert_eq!(peers.live().count(), 0);
+}
+
+#[test]
+fn another_life_of_a_node_is_another_node() {
+    let mut peers = pair();
+    assert_eq!(tick(&mut peers, 1_000), [read("n2")]);
+    let effects = answer(&mut peers, 1_001, RedisAnswer::Node(Some((open(3), 3_000))));
+    assert_eq!(effects, [PeersEffect::Gone(life("n2", 2)), PeersEffect::Came(life("n2", 3)), list()]);
+}
+
+#[test]
+fn without_redis_nobody_goes() {
+    let mut peers = pair();
+    assert_eq!(tick(&mut peers, 60_000), [read("n2")]);
+    assert_eq!(answer(&mut peers, 61_000, failed()), [list()]);
+    assert_eq!(answer(&mut peers, 62_000, failed()), [read("n2")]);
+    assert!(peers.get(&node("n2")).is_some());
+}
+
+#[test]
+fn a_list_that_was_lost_does_not_end_who_lives() {
+    let mut peers = pair();
+    tick(&mut peers, 1_000);
+    answer(&mut peers, 1_000, RedisAnswer::Node(Some((open(2), 2_000))));
+    answer(&mut peers, 1_000, RedisAnswer::Roster(vec!["n1".into()]));
+    assert!(peers.get(&node("n2")).is_some());
+}
+
+#[test]
+fn who_takes_no_rooms_is_not_preferred() {
+    let mut peers = pair();
+    let of = |peers: &Peers, here| -> Vec<_> {
+        let name = |number: usize| super::support::room(&format!("room-{number}"));
+        let mut names: Vec<_> =
+            (0..50).filter_map(|number| peers.preferred(&name(number), here, |_| true).cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    assert_eq!(of(&peers, true), [node("n1"), node("n2")]);
+    assert_eq!(of(&peers, false), [node("n2")]);
+    tick(&mut peers, 1_000);
+    let closed = NodeRecord { incarnation: Incarnation(2), takes_rooms: false, connect: None };
+    answer(&mut peers, 1_000, RedisAnswer::Node(Some((closed.to_string().into(), 2_000))));
+    assert_eq!(of(&peers, true), [node("n1")]);
+    assert_eq!(of(&peers, false), []);
+}
