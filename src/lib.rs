@@ -3,6 +3,7 @@
 //! Adapters of the domain's ports and nothing of its rules. The binary in `main.rs` puts them together.
 
 pub mod auth;
+pub mod cluster;
 pub mod config;
 pub mod gateway;
 pub mod limits;

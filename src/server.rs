@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall_actors::ports::Log;
+use rollcall_actors::ports::{Log, Ports};
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
 use rollcall_protocol::{CloseCode, Kind};
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthSetupError, TokenVerifier};
+use crate::cluster::Alone;
 use crate::config::{Config, ConfigError};
 use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
 use crate::limits::FILES_RESERVED;
@@ -114,8 +115,12 @@ impl Server {
         let settings = gateway_settings(&config, &tuning);
         let log = open_log(&config, tuning.log).await?;
         let verifier = TokenVerifier::open(&config.auth, &config.data.dir)?;
-        let rooms_log = (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>);
-        let directory = Directory::start(rooms_log, Arc::clone(&tuning.clock), room_settings(&config))
+        let ports = Ports {
+            log: (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>),
+            ownership: Arc::new(Alone),
+            clock: Arc::clone(&tuning.clock),
+        };
+        let directory = Directory::start(ports, room_settings(&config))
             .await
             .map_err(|error| StartError::Actors(error.to_string()))?;
         let figures = {
@@ -207,7 +212,7 @@ async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<Arc<Embed
 
 /// Returns what rooms and log have counted.
 fn figures(directory: &Directory, log: LogStats) -> Figures {
-    let bounds = COMMIT_BUCKETS_US.iter().map(|&us| us as f64 / 1e6).chain([f64::MAX]);
+    let bounds = COMMIT_BUCKETS_US.iter().map(|&us| us as f64 / 1e6).chain([f64::INFINITY]);
     Figures {
         rooms: directory.active_rooms() as u64,
         committed: Kind::ALL.map(|kind| directory.committed(kind)),

@@ -204,6 +204,17 @@ pub trait Bus: Send + Sync + 'static {
     fn send(&self, to: &NodeId, envelope: bytes::Bytes);
 }
 
+/// The ports that rooms are given.
+#[derive(Clone)]
+pub struct Ports {
+    /// What their history is kept in.
+    pub log: Arc<dyn Log>,
+    /// Who says which of them are this node's.
+    pub ownership: Arc<dyn Ownership>,
+    /// What their entries are stamped by.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The time of day, as entries are stamped with it. Nothing about safety depends on it.
 pub trait Clock: Send + Sync + 'static {
     /// Returns the milliseconds since 1970.

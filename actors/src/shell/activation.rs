@@ -4,7 +4,7 @@
 use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
 use rollcall_protocol::{OwnerId, RoomId, Seq};
 
-use crate::ports::{Fence, Log, LogError, ReadRange};
+use crate::ports::{Fence, Log, LogError, Ports, ReadRange};
 use crate::room::{RoomState, snapshot};
 
 /// Size of the bodies that are read at once while a state is rebuilt, in bytes.
@@ -24,12 +24,16 @@ pub struct Activation {
 /// Activates a room for a new owner.
 ///
 /// # Errors
-/// Where the log is unavailable, or does not hold what the room's numbering could go on from: then the room is not activated,
-/// and certainly not from an empty state.
+/// Where the room is another node's, the log is unavailable, or it does not hold what the room's numbering could go on from:
+/// then the room is not activated, and certainly not from an empty state.
 ///
 /// # Cancel safety
 /// The fence may have been taken when the future is dropped; that costs the next owner nothing.
-pub async fn activate(log: &dyn Log, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
+pub async fn activate(ports: &Ports, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
+    if let Some(node) = ports.ownership.locate(room).await {
+        return Err(LogError::Unavailable(format!("room {room} is node {}'s", node.0)));
+    }
+    let log = &*ports.log;
     let tail = log.activate(room, owner).await?;
     let (mut state, last_snapshot) = newest_snapshot(log, room, tail.last_seq).await?;
     while state.head < tail.last_seq {

@@ -17,7 +17,7 @@ use super::handle::{Ask, Asker, RoomHandle};
 use super::inbox::{ReplyKind, ReplySlot};
 use super::room_actor::{RoomActor, RoomMsg};
 use super::tail::{RingLimits, Tail};
-use crate::ports::{Clock, Log};
+use crate::ports::{Log, Ports};
 use crate::room::Refusal;
 
 /// How many actors of a room are asked, one after the other, when each of them is just being given up.
@@ -46,8 +46,7 @@ pub struct Directory {
 
 /// What the directory and its rooms share.
 pub(super) struct Shared {
-    log: Arc<dyn Log>,
-    clock: Arc<dyn Clock>,
+    ports: Ports,
     settings: RoomSettings,
     rooms: Mutex<ActiveRooms>,
     draining: AtomicBool,
@@ -68,10 +67,9 @@ impl Directory {
     ///
     /// # Errors
     /// Where the supervisor could not be started.
-    pub async fn start(log: Arc<dyn Log>, clock: Arc<dyn Clock>, settings: RoomSettings) -> Result<Self, SpawnErr> {
+    pub async fn start(ports: Ports, settings: RoomSettings) -> Result<Self, SpawnErr> {
         let shared = Arc::new(Shared {
-            log,
-            clock,
+            ports,
             settings,
             rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max)),
             draining: AtomicBool::new(false),
@@ -138,7 +136,7 @@ impl Directory {
         shared.alive.send_modify(|alive| *alive += 1);
         let admission = Admission::new(shared.settings.queue, Instant::now());
         let tail = Tail::new(room.clone(), shared.settings.ring);
-        let handle = RoomHandle::new(actor, admission, tail, Arc::clone(&shared.log));
+        let handle = RoomHandle::new(actor, admission, tail, shared.log());
         let _ = handle.actor.cast(RoomMsg::Begin(Arc::clone(&handle), handle.admission.lease()));
         handle
     }
@@ -179,7 +177,11 @@ impl Directory {
 
 impl Shared {
     pub fn log(&self) -> Arc<dyn Log> {
-        Arc::clone(&self.log)
+        Arc::clone(&self.ports.log)
+    }
+
+    pub fn ports(&self) -> Ports {
+        self.ports.clone()
     }
 
     /// Returns how many requests a room takes before it answers `busy`.
@@ -188,7 +190,7 @@ impl Shared {
     }
 
     pub fn now_ms(&self) -> i64 {
-        self.clock.now_ms()
+        self.ports.clock.now_ms()
     }
 
     /// Runs something beside the actors, which a drain waits for.

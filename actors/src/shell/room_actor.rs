@@ -107,13 +107,13 @@ impl Actor for RoomActor {
 
 impl RoomActorState {
     fn begin(&mut self, myself: &ActorRef<RoomMsg>, handle: Arc<RoomHandle>, lease: Lease) {
-        let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
+        let (ports, room, actor) = (self.shared.ports(), handle.tail.room().clone(), myself.clone());
         self.handle = Some(handle);
         let owner = OwnerId(rand::random());
         let lost = RoomMsg::Activated(Box::new(Err(LogError::Unavailable(PANICKED.to_owned()))));
         self.shared.spawn(report(actor, lost, async move {
             let _lease = lease;
-            RoomMsg::Activated(Box::new(activate(&*log, &room, owner).await))
+            RoomMsg::Activated(Box::new(activate(&ports, &room, owner).await))
         }));
     }
 

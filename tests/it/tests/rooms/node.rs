@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall::cluster::Alone;
 use rollcall::log::MemoryLog;
-use rollcall_actors::ports::{Clock, Log};
+use rollcall_actors::ports::{Clock, Log, Ownership, Ports};
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings};
 use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::scribe;
@@ -48,9 +49,15 @@ impl Node {
 
     /// Starts a node on a log, which other nodes may have, too.
     pub async fn start_on(log: Arc<dyn Log>, settings: RoomSettings) -> Self {
+        Self::start_among(Arc::new(Alone), log, settings).await
+    }
+
+    /// Starts a node that asks where rooms are.
+    pub async fn start_among(ownership: Arc<dyn Ownership>, log: Arc<dyn Log>, settings: RoomSettings) -> Self {
         let log = ControlledLog::over(log);
         let under = Arc::clone(&log) as Arc<dyn Log>;
-        let directory = Directory::start(under, Arc::new(Noon), settings).await.unwrap();
+        let ports = Ports { log: under, ownership, clock: Arc::new(Noon) };
+        let directory = Directory::start(ports, settings).await.unwrap();
         Self { log, directory }
     }
 
