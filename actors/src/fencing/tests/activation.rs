@@ -96,6 +96,14 @@ fn an_earlier_activation_of_the_same_name_is_fenced_like_any_other() {
         (Answer::Applied, vec![run(r(0))]),
         (found(6, ME, 2), vec![rows(0, 0, 2)]),
     ]);
+    // Also where it is met further up.
+    let (mut desk, _) = Desk::begin(0);
+    desk.play([
+        (found(5, 1, 3), vec![run(f(0, fence(5, 1), 6))]),
+        (Answer::Applied, vec![run(r(0))]),
+        (found(6, ME, 4), vec![run(r(1))]),
+        (found(5, ME, 5), vec![run(f(1, fence(5, ME), 6))]),
+    ]);
 }
 
 #[test]
