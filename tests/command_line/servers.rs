@@ -99,6 +99,11 @@ fn operators_are_answered_from_the_start_to_the_end() {
     ] {
         assert!(metrics.lines().any(|line| line == expected), "{expected} is not in\n{metrics}");
     }
+    // Without its last bucket, Prometheus computes no quantile of a histogram.
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" histogram")) {
+        let infinity = format!("{line}_bucket{{le=\"+Inf\"}} ");
+        assert!(metrics.contains(&infinity), "{infinity} is not in\n{metrics}");
+    }
     assert!(!metrics.contains("general") && !metrics.contains("guest-"), "a room or a user is in\n{metrics}");
     server.stop();
 }
