@@ -253,7 +253,7 @@ impl Replica {
 
     /// Begins to show the room after `head`.
     fn begin(&mut self, head: Seq, effects: &mut Vec<Effect>) {
-        self.buffer = Some(DeliveryBuffer::new(head, HELD_ENTRIES_MAX));
+        self.buffer = Some(empty_buffer(head));
         self.held_bytes = 0;
         self.hash = (head == Seq::ZERO).then(|| hash::genesis(&self.room));
         effects.push(Effect::Begin { epoch: self.epoch, head });
@@ -265,6 +265,11 @@ fn is_whole(entries: &[Entry]) -> bool {
     let content = |entry: &Entry| entry.expected_content_hash().is_none_or(|expected| expected == entry.content_hash);
     let chain = |pair: &[Entry]| pair[1].expected_hash(pair[0].hash) == pair[1].hash;
     entries.iter().all(content) && entries.windows(2).all(chain)
+}
+
+/// Makes a buffer that has room for the next entry even where it holds as many as it may.
+fn empty_buffer(cursor: Seq) -> DeliveryBuffer<Entry> {
+    DeliveryBuffer::new(cursor, HELD_ENTRIES_MAX + 1)
 }
 
 /// Spreads the reads of many rooms that fall in doubt together, by the rooms' names.

@@ -2,7 +2,7 @@
 
 use rollcall_protocol::{DeliveryBuffer, Entry, Seq};
 
-use super::{Effect, HELD_ENTRIES_MAX, Replica, StopReason};
+use super::{Effect, Replica, StopReason, empty_buffer};
 use crate::ports::{LogError, LogTail};
 
 /// In doubt, the tail is first read after less than this, in milliseconds: half a second less some room for the reading itself.
@@ -35,7 +35,7 @@ pub(super) struct Reading {
     /// When the tail is to be read next, if at all.
     tail_due_ms: Option<u64>,
     tail_read_at_ms: Option<u64>,
-    /// The first number that is missing, and since when it is waited for.
+    /// The first number that is missing, and until when it is waited for.
     missing: Option<(Seq, u64)>,
     not_before_ms: u64,
     retry_ms: u64,
@@ -100,12 +100,12 @@ impl Replica {
         self.reading.tail_due_ms = Some(self.reading.tail_due_ms.map_or(earliest, |due| due.min(earliest)));
     }
 
-    /// Keeps the time since when the first missing entry is missing.
+    /// Keeps the time until when the first missing entry is waited for.
     pub(super) fn note_missing(&mut self, now_ms: u64) {
         let first = self.buffer.as_ref().and_then(DeliveryBuffer::missing).map(|range| *range.start());
         self.reading.missing = match (first, self.reading.missing) {
-            (Some(first), Some((same, since))) if first == same => Some((first, since)),
-            (first, _) => first.map(|first| (first, now_ms)),
+            (Some(first), Some((same, until))) if first == same => Some((first, until)),
+            (first, _) => first.map(|first| (first, now_ms + PATIENCE_MS)),
         };
     }
 
@@ -118,7 +118,7 @@ impl Replica {
         if let Some(flight) = &self.reading.in_flight {
             return Some(flight.began_at_ms + READ_TIMEOUT_MS);
         }
-        let missing = self.reading.missing.map(|(_, since)| since + PATIENCE_MS);
+        let missing = self.reading.missing.map(|(_, until)| until);
         let due = self.reading.tail_due_ms.into_iter().chain(missing).min();
         due.map(|due| due.max(self.reading.not_before_ms))
     }
@@ -135,7 +135,7 @@ impl Replica {
             self.reading.tail_read_at_ms = Some(now_ms);
             self.reading.tail_due_ms = (!self.watching.is_confirmed()).then_some(now_ms + POLL_APART_MS);
             effects.push(Effect::ReadTail { read });
-        } else if self.reading.missing.is_some_and(|(_, since)| now_ms >= since + PATIENCE_MS)
+        } else if self.reading.missing.is_some_and(|(_, until)| now_ms >= until)
             && let Some(missing) = self.buffer.as_ref().and_then(DeliveryBuffer::missing)
         {
             let read = self.begin_read(now_ms, false);
@@ -182,7 +182,7 @@ impl Replica {
     /// Entries were spoken of that the log does not have: nothing that was heard is believed.
     fn forget_what_was_heard(&mut self, now_ms: u64) {
         self.heard_of = Seq::ZERO;
-        self.buffer = self.buffer.take().map(|buffer| DeliveryBuffer::new(buffer.cursor(), HELD_ENTRIES_MAX));
+        self.buffer = self.buffer.take().map(|buffer| empty_buffer(buffer.cursor()));
         self.held_bytes = 0;
         self.note_missing(now_ms);
         self.doubt(now_ms);
