@@ -1,6 +1,6 @@
 //! What one can type after `cargo xtask`.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -60,6 +60,17 @@ enum Command {
         names: Vec<String>,
     },
 
+    /// Explore the protocol of a cluster in every order of events: the shipped machines, in full, and weaker ones.
+    ///
+    /// Two nodes, a crash, a statement without an answer, late statements, buckets of two entries: millions of states, and
+    /// minutes. Exit code 1 if a promise can be broken, or if a weakened protocol is not caught. `cargo xtask test model`
+    /// explores a bounded part.
+    Model {
+        /// Threads that explore.
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+    },
+
     /// Start and end real servers on this machine: Redis and Apache Cassandra.
     #[command(subcommand)]
     Services(services::Command),
@@ -88,15 +99,23 @@ impl Cli {
             Command::Tidy { rules: false } => tidy::run(&root),
             Command::Test { rings } => Ok(ring_runner::run(&root, &rings)),
             Command::Bench { names } => bench::run(&root, &names),
+            Command::Model { threads } => {
+                let threads = threads.to_string();
+                let run = ["run", "--release", "--package=rollcall-model", "--", "--size=full", "--threads", &threads];
+                Ok(exit_code(process::cargo(&root, &run).status()?))
+            }
             Command::Services(command) => services::run(&root, &command),
             Command::Vectors => {
                 let run = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--"];
                 let arguments = [&run[..], &["protocol/vectors", "docs/protocol.md"]].concat();
-                let passed = process::cargo(&root, &arguments).status()?.success();
-                Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                Ok(exit_code(process::cargo(&root, &arguments).status()?))
             }
         }
     }
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]

@@ -52,6 +52,16 @@ pub const RINGS: &[Ring] = &[
         ])],
     },
     Ring {
+        name: "model",
+        about: "the protocol of a cluster explored in every order of events, and weaker ones caught: bounded",
+        needs: &[],
+        steps: &[
+            Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-model"]),
+            Step::Cargo(&["build", "--release", "--package=rollcall-model"]),
+            Step::Built(&["rollcall-model"]),
+        ],
+    },
+    Ring {
         name: "it",
         about: "one process with real WebSockets, and the release binary killed, traced and starved",
         needs: &[STRACE],
