@@ -8,9 +8,13 @@ mod lease;
 mod links;
 mod node;
 pub mod ownership;
+#[cfg(test)]
+mod random;
 pub mod replica;
+mod takeovers;
 #[cfg(test)]
 mod test_rooms;
+mod trust;
 mod watchers;
 mod wire;
 
@@ -22,4 +26,6 @@ pub use envelope::{
 pub use lease::{CLOCK_SKEW_MS_MAX, LEASE_MS, Lease, LeaseEffect, LeaseInput, Now, RENEW_EVERY_MS, Standing};
 pub use links::{LinkEffect, Links, SILENCE_MS};
 pub use node::{Incarnation, NODE_NAME_BYTES_MAX, NodeNameError, NodeRef, parse_node_id};
+pub use takeovers::{NoticeEffect, NoticeInput, Replaced, Takeover, TakeoverNotice};
+pub use trust::{READ_EVERY_MS, TAKEOVERS_READ_MS, TRUST_MS, Trust, TrustEffect, TrustInput};
 pub use watchers::{RoomStanding, WATCH_EXPIRES_MS, Watchers, WatchersEffect};
