@@ -144,7 +144,8 @@ pub trait Log: Send + Sync + 'static {
     /// Where the log is unavailable or damaged.
     fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>>;
 
-    /// Commits entries. The call itself takes the append's place in the order; the future only waits.
+    /// Commits entries, under a fence that this very log has activated: an ownership need not outlive its process, and an append
+    /// under any other fence may be `Fenced`. The call itself takes the append's place in the order; the future only waits.
     fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome>;
 
     /// Reads entries, from the first after `range.after` on. Fewer than asked for, or none, means that a limit of the range was

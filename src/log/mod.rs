@@ -1,10 +1,12 @@
 //! Adapters of the `Log` port: where a room's entries are kept.
 //!
 //! [`MemoryLog`] keeps them in the process and forgets them with it. [`EmbeddedLog`] keeps them in a folder of this machine; it
-//! is the default. The port's contract stands in `rollcall_actors::ports`; the suite in `tests/it` shows it of every adapter.
+//! is the default. [`CqlLog`] keeps them in ScyllaDB or Apache Cassandra, for many nodes. The port's contract stands in `rollcall_actors::ports`; the suite in `tests/it` shows it of every adapter.
 
+pub mod cql;
 pub mod embedded;
 mod memory;
 
+pub use cql::{CqlConsistency, CqlCredentials, CqlError, CqlLog, CqlOptions};
 pub use embedded::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
 pub use memory::MemoryLog;

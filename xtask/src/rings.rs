@@ -74,6 +74,12 @@ pub const RINGS: &[Ring] = &[
         steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-services"])],
     },
     Ring {
+        name: "cql",
+        about: "the CQL log on a real Cassandra, and behind proxies that lose, delay and rewrite its answers",
+        needs: &[JAVA, MAVEN],
+        steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-cql-tests"])],
+    },
+    Ring {
         name: "torture",
         about: "the release server killed with -9 under load, everything that clients did and saw judged by the checker",
         needs: &[],

@@ -42,6 +42,17 @@ impl Scribe {
 
     /// Writes the next entry.
     pub fn entry(&mut self, kind: Kind, target: Option<u64>, text: Option<&str>) -> Entry {
+        self.changed_entry(kind, target, text, |_| {})
+    }
+
+    /// Writes the next entry with other fields than most have; its hash is over these.
+    pub fn changed_entry(
+        &mut self,
+        kind: Kind,
+        target: Option<u64>,
+        text: Option<&str>,
+        change: impl FnOnce(&mut Entry),
+    ) -> Entry {
         let seq = self.last_seq.next();
         let salt = Salt([seq.get().to_le_bytes()[0]; 16]);
         let body = text.map(|text| Body::text(text).unwrap());
@@ -60,6 +71,7 @@ impl Scribe {
             epoch: self.fence.epoch,
             owner: self.fence.owner,
         };
+        change(&mut entry);
         entry.hash = entry.expected_hash(self.hash);
         self.hash = entry.hash;
         self.last_seq = seq;

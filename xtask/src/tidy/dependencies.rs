@@ -27,6 +27,7 @@ const CHECKER: &str = "rollcall-checker";
 const LOAD: &str = "rollcall-load";
 const SERVER: &str = "rollcall";
 const SERVICES: &str = "rollcall-services";
+const IT: &str = "rollcall-it";
 
 /// The drawing as a table. A new edge needs more thought than any code inside a crate, and a line in ARCHITECTURE.md.
 const ALLOWED: &[Allowed] = &[
@@ -40,8 +41,9 @@ const ALLOWED: &[Allowed] = &[
     Allowed { package: CHECKER, normal: &[], tests: &[PROTOCOL] },
     // It runs other people's servers, and knows nothing of ours.
     Allowed { package: SERVICES, normal: &[], tests: &[] },
+    Allowed { package: "rollcall-cql-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES, IT], tests: &[] },
     Allowed {
-        package: "rollcall-it",
+        package: IT,
         normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES],
         tests: &[],
     },

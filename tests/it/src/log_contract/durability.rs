@@ -31,13 +31,15 @@ pub async fn fences_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
     let mut old = Scribe::activate(&*log, "room", 1).await;
     old.commit_messages(&*log, 1).await;
-    let mut new = Scribe::activate(&*log, "room", 2).await;
+    let new = Scribe::activate(&*log, "room", 2).await;
     drop(log);
     under_test.reopen();
     let log = under_test.log();
     let late = old.messages(1);
     assert_eq!(log.append(old.append(late)).await, AppendOutcome::NotCommitted(NotCommitted::Fenced));
-    new.commit_messages(&*log, 1).await;
+    let tail = log.tail(&new.room).await.unwrap().unwrap();
+    assert_eq!((tail.last_seq, tail.fence), (new.last_seq, new.fence));
+    Scribe::activate(&*log, "room", 3).await.commit_messages(&*log, 1).await;
 }
 
 /// A redaction is not undone by a reopen.
@@ -52,6 +54,7 @@ pub async fn redactions_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
     let entries = read_all(&*log, &scribe.room).await;
     assert_eq!(entries.iter().map(|entry| entry.body.is_some()).collect::<Vec<_>>(), [true, false, true, false]);
+    let mut scribe = Scribe::activate(&*log, "room", 2).await;
     let edit = scribe.edit(2, "late");
     scribe.commit(&*log, vec![edit]).await;
     assert!(read_all(&*log, &scribe.room).await[4].is_redacted(), "the redaction of 2 was forgotten");

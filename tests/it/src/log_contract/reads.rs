@@ -55,20 +55,21 @@ pub async fn reads_stop_at_their_limits(under_test: &mut impl LogUnderTest) {
 pub async fn reads_return_what_was_appended_field_by_field(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
     let mut scribe = Scribe::activate(&*log, &"r".repeat(128), u128::MAX).await;
-    let mut server_made = scribe.entry(Kind::Room, None, Some("the room"));
-    server_made.device = None;
-    server_made.n = 0;
+    let server_made = scribe.changed_entry(Kind::Room, None, Some("the room"), |entry| {
+        entry.device = None;
+        entry.n = 0;
+    });
     let mut entries = vec![server_made, scribe.message("läßt 🦀 zu \u{0} \" \\ und Zeilen\n")];
     entries.push(scribe.entry(Kind::React, Some(2), Some("👍")));
     entries.push(scribe.entry(Kind::Member, None, None));
     entries.push(scribe.message(""));
     entries.push(scribe.message(&"🦀".repeat(100_000)));
     entries.push(scribe.edit(2, "anders"));
-    let mut last = scribe.message("the last");
-    last.created_at_ms = i64::MIN;
-    last.n = rollcall_protocol::NUMBER_MAX;
-    last.sender = "a@b.example|c=~+".parse().unwrap();
-    entries.push(last);
+    entries.push(scribe.changed_entry(Kind::Message, None, Some("the last"), |last| {
+        last.created_at_ms = i64::MIN;
+        last.n = rollcall_protocol::NUMBER_MAX;
+        last.sender = "a@b.example|c=~+".parse().unwrap();
+    }));
     scribe.commit(&*log, entries.clone()).await;
     assert_eq!(read_all(&*log, &scribe.room).await, entries);
 }

@@ -1,0 +1,188 @@
+//! One ownership of a room: the machine of the fencing protocol, and who waits for its appends.
+//!
+//! While the machine has a statement to run, one task runs it; an idle ownership is a few hundred bytes and no task.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rollcall_actors::fencing::{Answer, Effect, Fencing, Input, Statement, Stop, Ticket};
+use rollcall_actors::ports::{AppendOutcome, Fence};
+use rollcall_protocol::{Entry, RoomId};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::options::CqlOptions;
+use super::pause;
+use super::store::Store;
+
+/// An ownership that was activated.
+pub(super) struct Ownership {
+    room: RoomId,
+    fence: Fence,
+    store: Arc<Store>,
+    options: Arc<CqlOptions>,
+    desk: Mutex<Desk>,
+}
+
+struct Desk {
+    machine: Fencing,
+    last_ticket: Ticket,
+    /// In the order of their tickets, so of their deadlines too.
+    waiting: VecDeque<Waiting>,
+    to_run: Option<(Statement, u32)>,
+    /// Whether a task runs what is to be run.
+    is_driven: bool,
+    last_used: Instant,
+    stopped: Option<Stop>,
+}
+
+struct Waiting {
+    ticket: Ticket,
+    deadline: Instant,
+    answer: oneshot::Sender<AppendOutcome>,
+}
+
+impl Ownership {
+    /// Takes a machine that was just activated.
+    pub fn new(room: RoomId, fence: Fence, machine: Fencing, store: Arc<Store>, options: Arc<CqlOptions>) -> Self {
+        let desk = Desk {
+            machine,
+            last_ticket: 0,
+            waiting: VecDeque::new(),
+            to_run: None,
+            is_driven: false,
+            last_used: Instant::now(),
+            stopped: None,
+        };
+        Self { room, fence, store, options, desk: Mutex::new(desk) }
+    }
+
+    /// Returns the fence under which it appends.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Returns when it was appended to last; none while something is under way.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let desk = self.lock();
+        (!desk.is_driven && desk.waiting.is_empty()).then_some(desk.last_used)
+    }
+
+    /// Tells whether it is over.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stopped.is_some()
+    }
+
+    /// Gives entries to the machine; the call itself takes their place. What becomes of them is sent to `answer`.
+    pub fn append(self: &Arc<Self>, entries: Arc<[Entry]>, answer: oneshot::Sender<AppendOutcome>) {
+        let mut desk = self.lock();
+        desk.last_used = Instant::now();
+        desk.last_ticket += 1;
+        let ticket = desk.last_ticket;
+        let deadline = desk.last_used + self.options.append_deadline;
+        desk.waiting.push_back(Waiting { ticket, deadline, answer });
+        desk.handle(Input::Append { ticket, entries }, &self.room);
+        if desk.to_run.is_some() && !desk.is_driven {
+            desk.is_driven = true;
+            tokio::spawn(Arc::clone(self).drive());
+        }
+    }
+
+    /// Runs what the machine wants, until it wants nothing more.
+    async fn drive(self: Arc<Self>) {
+        while let Some((statement, attempt)) = self.next_statement() {
+            let running = async {
+                sleep(pause::before_attempt(attempt, self.options.retry_pause)).await;
+                self.store.run(&self.room, &statement).await
+            };
+            let mut running = pin!(running);
+            let answer = loop {
+                let deadline = self.lock().waiting.front().map(|waiting| waiting.deadline);
+                tokio::select! {
+                    answer = &mut running => break Some(answer),
+                    () = sleep_until_some(deadline) => {
+                        if self.give_up_late_ones() {
+                            break None;
+                        }
+                    }
+                }
+            };
+            // What an ownership that is over had asked for is of no use to it.
+            let Some(answer) = answer else { continue };
+            if let Answer::Unknown(reason) = &answer {
+                tracing::debug!(room = %self.room, attempt, reason, "a statement's outcome is unknown");
+            }
+            self.lock().handle(Input::Answer(answer), &self.room);
+        }
+    }
+
+    fn next_statement(&self) -> Option<(Statement, u32)> {
+        let mut desk = self.lock();
+        let next = desk.to_run.take();
+        desk.is_driven = next.is_some();
+        next
+    }
+
+    /// Tells those whose time has come what is known; returns whether the ownership is over by it.
+    fn give_up_late_ones(&self) -> bool {
+        let mut desk = self.lock();
+        let now = Instant::now();
+        while let Some(ticket) = desk.waiting.front().filter(|it| it.deadline <= now).map(|it| it.ticket) {
+            desk.handle(Input::Deadline { ticket }, &self.room);
+        }
+        desk.stopped.is_some()
+    }
+
+    /// Takes the lock. What it guards is whole between two inputs; a machine that panicked was in the middle of one.
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    fn handle(&mut self, input: Input, room: &RoomId) {
+        let mut effects = Vec::new();
+        self.machine.handle(input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Run { statement, attempt } => self.to_run = Some((statement, attempt)),
+                Effect::Settled { ticket, outcome } => self.settle(ticket, outcome),
+                Effect::Stop(stop) => {
+                    log_stop(room, &stop);
+                    self.to_run = None;
+                    self.stopped = Some(stop);
+                }
+                Effect::Activated(_) => unreachable!("it was activated before"),
+            }
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: AppendOutcome) {
+        let place = self.waiting.iter().position(|waiting| waiting.ticket == ticket);
+        let waiting = place.and_then(|place| self.waiting.remove(place)).expect("an append is settled once");
+        // Whoever waited may have gone.
+        let _ = waiting.answer.send(outcome);
+    }
+}
+
+/// An ownership may be over for a reason that somebody has to look at.
+pub(super) fn log_stop(room: &RoomId, stop: &Stop) {
+    match stop {
+        Stop::Fenced => tracing::info!(%room, "another owner has fenced the room"),
+        Stop::OutcomeUnknown => {
+            tracing::warn!(%room, "the outcome of an append stayed unknown; the next owner finds out")
+        }
+        Stop::Unavailable(reason) => tracing::warn!(%room, reason, "the log refuses what a room needs"),
+        Stop::Damaged(reason) => {
+            tracing::error!(%room, reason, "the log of a room is damaged; nothing is numbered over that");
+        }
+    }
+}
+
+async fn sleep_until_some(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
