@@ -231,6 +231,7 @@ fn room_settings(config: &Config) -> RoomSettings {
         ring: RingLimits { entries_max: rooms.ring_entries_max, bytes_max: rooms.ring_bytes_max },
         idle: Duration::from_millis(rooms.idle_ms),
         idle_rooms_max: rooms.idle_max,
+        active_rooms_max: rooms.active_max,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod fencing;
+pub mod limits;
 pub mod ports;
 pub mod room;
 pub mod shell;

@@ -102,6 +102,7 @@ impl Config {
             ("limits.commands_per_connection_burst", self.limits.commands_per_connection_burst.into()),
             ("limits.commands_per_user_burst", self.limits.commands_per_user_burst.into()),
             ("rooms.idle_ms", self.rooms.idle_ms),
+            ("rooms.active_max", self.rooms.active_max as u64),
             ("rooms.ring_entries_max", self.rooms.ring_entries_max as u64),
             ("rooms.ring_bytes_max", self.rooms.ring_bytes_max as u64),
             ("rooms.queue_entries_max", self.rooms.queue_entries_max as u64),

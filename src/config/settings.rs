@@ -81,6 +81,10 @@ settings! {
         /// How many such rooms stay in memory; of more, those that are idle for longest leave it. Who comes to a room again that left
         /// waits for the log. Raise it where many rooms are written to by clients that do not join them.
         idle_max: usize = 1_000,
+        /// How many rooms are in memory at most, those with members among them. Each takes about 9 KiB and what it remembers of its
+        /// last entries and senders, so that this many take 900 MiB and more. Whoever joins or writes to one more is answered with
+        /// busy, unless an idle one can leave for it.
+        active_max: usize = 100_000,
         /// Entries of a room kept in memory for fast delivery.
         ring_entries_max: usize = 256,
         /// Size of the entries of a room kept in memory for fast delivery, in bytes.

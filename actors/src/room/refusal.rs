@@ -2,6 +2,8 @@
 
 use rollcall_protocol::{ErrorCode, ErrorFrame, Seq, limits};
 
+use crate::limits::{REFUSED_RETRY_MS, ROOM_SPACE_RETRY_MS};
+
 /// Why a write was not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
@@ -38,6 +40,9 @@ pub enum Refusal {
     /// The room's queue is full; nothing was stored.
     #[error("the room's queue is full")]
     Busy,
+    /// As many rooms are active on the node as may be; nothing was stored.
+    #[error("as many rooms are active on this server as it takes")]
+    TooManyRooms,
     /// The room cannot take writes now; nothing was stored.
     #[error("{0}")]
     Unavailable(String),
@@ -45,9 +50,6 @@ pub enum Refusal {
     #[error("the log did not say whether the write was stored")]
     OutcomeUnknown,
 }
-
-/// When a client should try a write again that the room could not take, in milliseconds.
-const RETRY_AFTER_MS: u64 = 200;
 
 impl Refusal {
     fn code(&self) -> ErrorCode {
@@ -61,9 +63,16 @@ impl Refusal {
             Self::Target(_) => ErrorCode::NotFound,
             Self::TargetExpired(_) => ErrorCode::Expired,
             Self::TooManyUnanswered => ErrorCode::TooManyUnanswered,
-            Self::Busy => ErrorCode::Busy,
+            Self::Busy | Self::TooManyRooms => ErrorCode::Busy,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::OutcomeUnknown => ErrorCode::OutcomeUnknown,
+        }
+    }
+
+    fn retry_after_ms(&self) -> u64 {
+        match self {
+            Self::TooManyRooms => ROOM_SPACE_RETRY_MS,
+            _ => REFUSED_RETRY_MS,
         }
     }
 
@@ -77,7 +86,7 @@ impl Refusal {
     pub fn to_frame(&self, only_copy: bool) -> ErrorFrame {
         let mut frame = ErrorFrame::new(self.code(), self.to_string());
         if frame.retryable {
-            frame = frame.retry_after_ms(RETRY_AFTER_MS);
+            frame = frame.retry_after_ms(self.retry_after_ms());
         } else {
             frame.is_final = only_copy || self.is_final_for_every_copy();
         }

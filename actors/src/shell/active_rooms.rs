@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rollcall_protocol::RoomId;
 
 use super::handle::RoomHandle;
+use crate::limits::ROOM_SPACE_PAUSE_MS;
 
 /// The rooms by their names.
 pub struct ActiveRooms {
@@ -16,6 +17,10 @@ pub struct ActiveRooms {
     idle: Duration,
     /// How many of them stay.
     idle_rooms_max: usize,
+    /// How many rooms there are at most, idle or not.
+    active_rooms_max: usize,
+    /// Before this time hardly a room was idle where one was needed, and none is looked for.
+    crowded_until: Option<Instant>,
     /// How many rooms there are when idle ones are to be counted again.
     sweep_at: usize,
 }
@@ -29,8 +34,9 @@ pub struct Inserted {
 
 impl ActiveRooms {
     /// Begins without rooms.
-    pub fn new(idle: Duration, idle_rooms_max: usize) -> Self {
-        let mut rooms = Self { rooms: HashMap::new(), idle, idle_rooms_max, sweep_at: 0 };
+    pub fn new(idle: Duration, idle_rooms_max: usize, active_rooms_max: usize) -> Self {
+        let mut rooms =
+            Self { rooms: HashMap::new(), idle, idle_rooms_max, active_rooms_max, crowded_until: None, sweep_at: 0 };
         rooms.plan_sweep();
         rooms
     }
@@ -48,6 +54,26 @@ impl ActiveRooms {
     /// Returns all of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<RoomHandle>> {
         self.rooms.values()
+    }
+
+    /// Tells whether there is space for one room more, and makes some if there is none: closes and removes the rooms that are
+    /// idle for longest, several at once, so that the look at every room is not for one alone. Where hardly any is idle, the
+    /// next look waits a moment.
+    pub fn make_space(&mut self, now: Instant, give_up: impl FnMut(&RoomHandle)) -> bool {
+        if self.rooms.len() < self.active_rooms_max {
+            return true;
+        }
+        if self.crowded_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let wanted = self.active_rooms_max / 16 + 1;
+        let idle_since = self.idle_since();
+        let is_crowded = idle_since.len() < wanted;
+        self.crowded_until = is_crowded.then(|| now + Duration::from_millis(ROOM_SPACE_PAUSE_MS));
+        let idle = longest_idle(idle_since, wanted, now);
+        self.close_idle(now, idle, give_up);
+        self.plan_sweep();
+        self.rooms.len() < self.active_rooms_max
     }
 
     /// Adds a room, in the place of an older actor of it.
@@ -69,8 +95,16 @@ impl ActiveRooms {
     }
 
     /// Closes and removes the rooms that are idle for too long, and of too many the longest idle. Looks at every room.
-    pub fn sweep(&mut self, now: Instant, mut give_up: impl FnMut(&RoomHandle)) {
+    pub fn sweep(&mut self, now: Instant, give_up: impl FnMut(&RoomHandle)) {
         let idle = self.idle.min(self.crowd_out_after(now));
+        self.close_idle(now, idle, give_up);
+        if self.rooms.capacity() > 4 * self.rooms.len().max(1_000) {
+            self.rooms.shrink_to_fit();
+        }
+        self.plan_sweep();
+    }
+
+    fn close_idle(&mut self, now: Instant, idle: Duration, mut give_up: impl FnMut(&RoomHandle)) {
         self.rooms.retain(|_, handle| {
             let closed = handle.admission.close_if_idle(now, idle);
             if closed {
@@ -78,10 +112,6 @@ impl ActiveRooms {
             }
             !closed
         });
-        if self.rooms.capacity() > 4 * self.rooms.len().max(1_000) {
-            self.rooms.shrink_to_fit();
-        }
-        self.plan_sweep();
     }
 
     /// Returns how long a room may be idle so that no more than the limit are.
@@ -89,12 +119,14 @@ impl ActiveRooms {
         if self.rooms.len() <= self.idle_rooms_max {
             return Duration::MAX;
         }
-        let mut idle_since: Vec<Instant> = self.iter().filter_map(|handle| handle.admission.idle_since()).collect();
-        let Some(surplus) = idle_since.len().checked_sub(self.idle_rooms_max).filter(|&surplus| surplus > 0) else {
-            return Duration::MAX;
-        };
-        let (_, last_to_go, _) = idle_since.select_nth_unstable(surplus - 1);
-        now.saturating_duration_since(*last_to_go)
+        let idle_since = self.idle_since();
+        let surplus = idle_since.len().saturating_sub(self.idle_rooms_max);
+        longest_idle(idle_since, surplus, now)
+    }
+
+    /// Returns since when each idle room is idle.
+    fn idle_since(&self) -> Vec<Instant> {
+        self.iter().filter_map(|handle| handle.admission.idle_since()).collect()
     }
 
     /// A look at every room costs as much as there are: their number grows by a part of itself before the next one.
@@ -102,4 +134,11 @@ impl ActiveRooms {
         let rooms = self.rooms.len();
         self.sweep_at = rooms + (rooms.max(self.idle_rooms_max) / 8).max(1);
     }
+}
+
+/// Returns for how long a room is idle at least if it is among the `count` that are idle for longest; of fewer, each is.
+fn longest_idle(mut idle_since: Vec<Instant>, count: usize, now: Instant) -> Duration {
+    let Some(last) = count.min(idle_since.len()).checked_sub(1) else { return Duration::MAX };
+    let (_, last_to_go, _) = idle_since.select_nth_unstable(last);
+    now.saturating_duration_since(*last_to_go)
 }

@@ -35,6 +35,9 @@ pub struct RoomSettings {
     /// How many such rooms stay active; of more, those that are idle for longest are given up. They are counted each time that
     /// the number of rooms has grown by an eighth, and every quarter of `idle`, at least every 5 s.
     pub idle_rooms_max: usize,
+    /// How many rooms are active at most, those among them that somebody joined. Whoever asks for one more is told to come again,
+    /// unless an idle one can be given up for it.
+    pub active_rooms_max: usize,
 }
 
 /// The rooms of one node. Cloning shares them.
@@ -71,7 +74,7 @@ impl Directory {
         let shared = Arc::new(Shared {
             ports,
             settings,
-            rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max)),
+            rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max, settings.active_rooms_max)),
             draining: AtomicBool::new(false),
             alive: watch::Sender::new(0),
             tasks: TaskTracker::new(),
@@ -83,31 +86,40 @@ impl Directory {
         Ok(Self { shared, supervisor })
     }
 
-    /// Returns a room, and activates it if need be; none while the node gives its rooms up.
-    pub fn room(&self, room: &RoomId) -> Option<Arc<RoomHandle>> {
+    /// Returns a room, and activates it if need be.
+    ///
+    /// # Errors
+    /// Where the room is not active, and as many are as may be, or where the node gives its rooms up.
+    pub fn room(&self, room: &RoomId) -> Result<Arc<RoomHandle>, Refusal> {
         let mut rooms = self.shared.rooms();
         // Looked at under the lock: a drain collects the rooms under it, after it said so.
         if self.shared.draining.load(Ordering::Acquire) {
-            return None;
+            return Err(Refusal::Unavailable("the server is stopping".to_owned()));
         }
         if let Some(handle) = rooms.get(room) {
-            return Some(Arc::clone(handle));
+            return Ok(Arc::clone(handle));
+        }
+        if !rooms.make_space(Instant::now(), give_up) {
+            return Err(Refusal::TooManyRooms);
         }
         let handle = self.activate(room);
         if rooms.insert(Arc::clone(&handle)).sweep_is_due {
             let _ = self.supervisor.cast(DirectoryMsg::Sweep);
         }
-        Some(handle)
+        Ok(handle)
     }
 
     /// Asks a room; the answer comes into the asker's inbox, exactly once. What one asker asks of one room is taken in that order.
     pub fn ask(&self, room: &RoomId, ask: Ask, asker: &Asker) {
         let mut ask = ask;
-        let mut why = "the room is moving";
+        let mut refusal = Refusal::Unavailable("the room is moving".to_owned());
         for _ in 0..TRIES_MAX {
-            let Some(handle) = self.room(room) else {
-                why = "the server is stopping";
-                break;
+            let handle = match self.room(room) {
+                Ok(handle) => handle,
+                Err(why) => {
+                    refusal = why;
+                    break;
+                }
             };
             match handle.ask(ask, asker) {
                 Ok(()) => return,
@@ -120,8 +132,7 @@ impl Directory {
             Ask::Join(_) => ReplyKind::Join,
             Ask::View(_) => ReplyKind::View,
         };
-        ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, None)
-            .refuse(Refusal::Unavailable(why.to_owned()));
+        ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, None).refuse(refusal);
     }
 
     fn activate(&self, room: &RoomId) -> Arc<RoomHandle> {
@@ -150,7 +161,7 @@ impl Directory {
         let rooms: Vec<_> = self.shared.rooms().iter().cloned().collect();
         for handle in rooms {
             handle.admission.close();
-            let _ = handle.actor.cast(RoomMsg::Drain);
+            give_up(&handle);
         }
         let mut alive = self.shared.alive.subscribe();
         let _ = alive.wait_for(|&alive| alive == 0).await;
@@ -218,9 +229,7 @@ impl Shared {
 
     /// Gives up the rooms that are idle.
     fn sweep(&self) {
-        self.rooms().sweep(Instant::now(), |handle| {
-            let _ = handle.actor.cast(RoomMsg::Drain);
-        });
+        self.rooms().sweep(Instant::now(), give_up);
     }
 
     /// Forgets the room of an actor that failed.
@@ -230,6 +239,11 @@ impl Shared {
             self.forget(&handle);
         }
     }
+}
+
+/// Tells a room that takes nothing any more to finish.
+fn give_up(handle: &RoomHandle) {
+    let _ = handle.actor.cast(RoomMsg::Drain);
 }
 
 /// Watches over the rooms' actors.

@@ -57,7 +57,7 @@ async fn what_was_taken_is_answered_and_nothing_more_is_taken() {
         assert_eq!(snapshot::decode(&stored).unwrap().head, Seq::new(head), "{name}");
     }
     assert_eq!(log.tail(&room("new")).await.unwrap(), None);
-    assert!(node.directory.room(&room("room")).is_none());
+    assert!(node.directory.room(&room("room")).is_err());
     in_time(node.directory.drain()).await;
 
     let next = Node::start_on(node.log.clone(), ROOMY).await;
@@ -89,7 +89,7 @@ async fn no_room_slips_through_a_drain() {
                 let (directory, begun) = (node.directory.clone(), Arc::clone(&begun));
                 tokio::task::spawn_blocking(move || {
                     let mut names = (0..).map(|number| room(&format!("room{task}.{number}")));
-                    while directory.room(&names.next().unwrap()).is_some() {
+                    while directory.room(&names.next().unwrap()).is_ok() {
                         begun.fetch_add(1, Ordering::Relaxed);
                     }
                 })

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is test code, where an unwrap is the assertion")]
 
 mod activation;
+mod active_limit;
 mod admission;
 mod desk;
 mod drain;

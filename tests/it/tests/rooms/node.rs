@@ -20,6 +20,7 @@ pub const ROOMY: RoomSettings = RoomSettings {
     ring: RingLimits { entries_max: 256, bytes_max: 1024 * 1024 },
     idle: Duration::from_secs(3600),
     idle_rooms_max: usize::MAX,
+    active_rooms_max: usize::MAX,
 };
 
 /// As above, but a room's memory holds its last batch and no more.

@@ -28,6 +28,7 @@ const NARROW: RoomSettings = RoomSettings {
     ring: RingLimits { entries_max: 8, bytes_max: 256 },
     idle: Duration::from_millis(1),
     idle_rooms_max: 1,
+    active_rooms_max: 100,
 };
 
 /// What a device writes under one n, for ever.

@@ -1,0 +1,12 @@
+//! The limits of the rooms on a node that are not configurable; those that a client meets too are in
+//! `rollcall_protocol::limits`, and those that an operator sets are the server's settings. A name ends in its unit.
+
+/// Where as many rooms are active as may be and hardly one is idle, no idle one is looked for again for this long, in
+/// milliseconds: a look costs as much as there are rooms.
+pub const ROOM_SPACE_PAUSE_MS: u64 = 100;
+
+/// After what time whoever was refused a room for want of space should ask again, in milliseconds.
+pub const ROOM_SPACE_RETRY_MS: u64 = 1_000;
+
+/// After what time a client should try a write again that the room could not take, in milliseconds.
+pub const REFUSED_RETRY_MS: u64 = 200;

@@ -1,0 +1,69 @@
+//! No more rooms than a limit are active, however many are joined.
+
+use rollcall_actors::room::Refusal;
+use rollcall_actors::shell::RoomSettings;
+use rollcall_protocol::ErrorCode;
+
+use super::desk::{Desk, ack};
+use super::node::{Node, ROOMY, in_time, room};
+use super::reader::Reader;
+
+/// Rooms leave for the limit alone.
+fn at_most(active_rooms_max: usize) -> RoomSettings {
+    RoomSettings { active_rooms_max, ..ROOMY }
+}
+
+fn name(number: usize) -> String {
+    format!("room{number}")
+}
+
+#[tokio::test]
+async fn an_idle_room_leaves_for_a_new_one() {
+    let node = Node::start(at_most(3)).await;
+    for number in 0..20 {
+        let mut ann = Desk::at(&node, &name(number), "ann");
+        assert_eq!(ann.write(1, "first").await, ack(2));
+        assert!(node.directory.active_rooms() <= 3);
+    }
+    let activations = node.log.activations_so_far();
+    for number in 17..20 {
+        Desk::at(&node, &name(number), "ann").view().await;
+    }
+    assert_eq!(node.log.activations_so_far(), activations, "the longest idle have left");
+    for number in 0..20 {
+        assert_eq!(node.history(&room(&name(number))).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn where_all_rooms_are_joined_one_more_is_refused_until_one_is_left() {
+    let node = Node::start(at_most(3)).await;
+    let mut readers = Vec::new();
+    for number in 0..3 {
+        readers.push(Reader::join(&node, &name(number), 0).await);
+    }
+    let mut ann = Desk::at(&node, "another", "ann");
+    for _ in 0..100 {
+        let id = ann.send(1, "first");
+        assert_eq!(ann.retryable(id).await, Refusal::TooManyRooms);
+        let id = ann.ask_join(None, None);
+        let error = ann.joined(id).await.unwrap_err();
+        assert_eq!((error.code, error.retryable), (ErrorCode::Busy, true));
+        assert!(error.retry_after_ms.is_some_and(|pause_ms| pause_ms > 0));
+    }
+    assert_eq!((node.directory.active_rooms(), node.log.activations_so_far()), (3, 3), "it was not made for a moment");
+    assert_eq!(Desk::at(&node, &name(1), "bob").write(1, "those that are active go on").await, ack(2));
+
+    readers.pop();
+    in_time(async {
+        loop {
+            let id = ann.send(1, "first");
+            match ann.answer(id).await {
+                Ok(acked) => break assert_eq!(acked, ack(2)),
+                Err(refusal) => assert_eq!(refusal, Refusal::TooManyRooms),
+            }
+        }
+    })
+    .await;
+    assert_eq!(node.directory.active_rooms(), 3);
+}
