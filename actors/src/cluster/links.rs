@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollcall_protocol::{Epoch, RoomId, Seq};
 
 use super::envelope::Beacon;
-use super::node::{Incarnation, NodeRef};
-use crate::ports::NodeId;
+use super::node::NodeRef;
 
 /// A node from which no beacon comes for this long, in milliseconds, may have sent batches that did not come either.
 pub const SILENCE_MS: u64 = 1_000;
@@ -15,13 +14,11 @@ pub const SILENCE_MS: u64 = 1_000;
 /// back.
 #[derive(Debug, Default)]
 pub struct Links {
-    links: BTreeMap<NodeId, Link>,
+    links: BTreeMap<NodeRef, Link>,
 }
 
 #[derive(Debug)]
 struct Link {
-    /// The life in which the node is watched.
-    incarnation: Incarnation,
     rooms: BTreeSet<RoomId>,
     /// The number of the last beacon.
     last_number: Option<u64>,
@@ -60,39 +57,31 @@ impl Links {
         Self::default()
     }
 
-    /// A room is watched at a node from now on. Where the node is watched in another life, what was watched there is in doubt.
+    /// A room is watched at a node from now on. Whatever is watched there in another life of the node is in doubt.
     pub fn watching(&mut self, now_ms: u64, at: &NodeRef, room: &RoomId, effects: &mut Vec<LinkEffect>) {
-        let begin = || Link {
-            incarnation: at.incarnation,
-            rooms: BTreeSet::new(),
-            last_number: None,
-            silent_at_ms: now_ms + SILENCE_MS,
-        };
-        let link = self.links.entry(at.node.clone()).or_insert_with(begin);
-        if link.incarnation != at.incarnation {
-            let before = std::mem::replace(link, begin());
-            link.rooms.clone_from(&before.rooms);
-            before.report_gap(effects);
+        if let Some(link) = self.links.get_mut(at) {
+            link.rooms.insert(room.clone());
+            return;
         }
-        link.rooms.insert(room.clone());
+        self.report_other_lives(at, effects);
+        let rooms = BTreeSet::from([room.clone()]);
+        self.links.insert(at.clone(), Link { rooms, last_number: None, silent_at_ms: now_ms + SILENCE_MS });
     }
 
     /// A room is not watched at a node any more.
     pub fn unwatched(&mut self, at: &NodeRef, room: &RoomId) {
-        if let Some(link) = self.links.get_mut(&at.node) {
+        if let Some(link) = self.links.get_mut(at) {
             link.rooms.remove(room);
             if link.rooms.is_empty() {
-                self.links.remove(&at.node);
+                self.links.remove(at);
             }
         }
     }
 
     /// Takes a beacon. What it says is passed on even where it is late or repeated: it was true, and heads only grow.
     pub fn beacon(&mut self, now_ms: u64, from: &NodeRef, beacon: Beacon, effects: &mut Vec<LinkEffect>) {
-        let Some(link) = self.links.get_mut(&from.node) else { return };
-        if link.incarnation != from.incarnation {
-            return link.report_gap(effects);
-        }
+        self.report_other_lives(from, effects);
+        let Some(link) = self.links.get_mut(from) else { return };
         let last = link.last_number.unwrap_or(beacon.number.saturating_sub(1));
         if beacon.number > last {
             link.last_number = Some(beacon.number);
@@ -131,13 +120,17 @@ impl Links {
             link.report_gap(effects);
         }
     }
+
+    /// A node has but one life at a time: what is watched in another than this one is in doubt.
+    fn report_other_lives(&self, present: &NodeRef, effects: &mut Vec<LinkEffect>) {
+        let others = self.links.iter().filter(|(at, _)| at.node == present.node && *at != present);
+        others.for_each(|(_, link)| link.report_gap(effects));
+    }
 }
 
 impl Link {
     fn report_gap(&self, effects: &mut Vec<LinkEffect>) {
-        if !self.rooms.is_empty() {
-            effects.push(LinkEffect::GapPossible(self.rooms.iter().cloned().collect()));
-        }
+        effects.push(LinkEffect::GapPossible(self.rooms.iter().cloned().collect()));
     }
 }
 

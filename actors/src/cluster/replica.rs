@@ -1,7 +1,7 @@
 //! A replica: a room on a node that shows it and does not own it.
 //!
 //! ```text
-//!                Readers, Owner, NodeGone          FindOwner, AskToActivate, Promote ─▶ ownership
+//!                Readers, Owner, NodeGone…         FindOwner, AskToActivate, Promote ─▶ ownership
 //! the node ───────────────────────────▶ Replica   Watch, Unwatch ─────────────────▶ the owner
 //! the owner ──────────────────────────▶ ::handle  ReadTail, ReadEntries ──────────▶ the log
 //!                Confirmed, NotOwner, Batch        Begin, Deliver ─────────────────▶ whoever reads
@@ -97,6 +97,7 @@ impl Replica {
             Input::Expect(seq) => self.expect(now_ms, seq),
             Input::Owner(answer) => self.owner_told(now_ms, answer, effects),
             Input::NodeGone(node) => self.leave(now_ms, &node, None, effects),
+            Input::TakenOver(epoch) => self.taken_over(now_ms, epoch),
             Input::NotOwner { from, hint } => self.not_owner(now_ms, &from, hint, effects),
             Input::Confirmed { from, number, epoch, head, hash, floor } => {
                 self.confirmed(now_ms, &from, number, epoch, effects, (head, hash, floor));

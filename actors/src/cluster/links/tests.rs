@@ -2,6 +2,7 @@
 
 use super::LinkEffect::{GapPossible, Released};
 use super::*;
+use crate::cluster::Incarnation;
 use crate::cluster::envelope::RoomHead;
 use crate::cluster::test_rooms::{node, room};
 
@@ -77,8 +78,15 @@ fn another_life_of_a_node_is_a_gap() {
     let reborn = NodeRef { incarnation: Incarnation(2), ..node("a") };
     assert_eq!(after(&mut links, |it, out| it.beacon(1, &reborn, beacon(1), out)), [gap_at_a()]);
     assert_eq!(after(&mut links, |it, out| it.watching(2, &reborn, &room("x"), out)), [gap_at_a()]);
-    assert_eq!(after(&mut links, |it, out| it.beacon(3, &reborn, beacon(2), out)), []);
-    assert_eq!(hear(&mut links, 4, 9), [gap_at_a()], "the life before speaks, or this is the one before");
+    assert_eq!(after(&mut links, |it, out| it.watching(3, &reborn, &room("x"), out)), [], "it is told once");
+    assert_eq!(after(&mut links, |it, out| it.watching(3, &node("a"), &room("y"), out)), [], "and not in turns");
+    links.unwatched(&node("a"), &room("x"));
+    let still_at_a = GapPossible(vec![room("y")]);
+    assert_eq!(after(&mut links, |it, out| it.beacon(4, &reborn, beacon(2), out)), [still_at_a]);
+    links.unwatched(&node("a"), &room("y"));
+    assert_eq!(after(&mut links, |it, out| it.beacon(5, &reborn, beacon(3), out)), []);
+    let late = after(&mut links, |it, out| it.beacon(6, &node("a"), beacon(9), out));
+    assert_eq!(late, [GapPossible(vec![room("x")])], "either the life before speaks late, or this one is over");
 }
 
 #[test]

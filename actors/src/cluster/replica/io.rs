@@ -18,6 +18,8 @@ pub enum Input {
     Owner(OwnerAnswer),
     /// A node is dead, or lives another life.
     NodeGone(NodeRef),
+    /// The log tells that somebody has taken the room over under this epoch, not by a hand-over.
+    TakenOver(Epoch),
     /// An owner sends what comes after `head` from now on.
     Confirmed {
         /// Who.

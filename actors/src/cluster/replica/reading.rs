@@ -80,6 +80,10 @@ impl Reading {
         }
     }
 
+    pub fn read_tail_at_once(&mut self, now_ms: u64) {
+        self.tail_due_ms = Some(now_ms);
+    }
+
     fn retry_later(&mut self, now_ms: u64) {
         self.not_before_ms = now_ms + self.retry_ms;
         self.retry_ms = (self.retry_ms * 2).min(RETRY_MS_MAX);

@@ -2,7 +2,6 @@
 
 mod doubts;
 mod owners;
-mod random;
 
 use super::Effect::{ArmTimer, Begin, Deliver, FindOwner, ReadEntries, ReadTail, Stop, Watch};
 use super::*;

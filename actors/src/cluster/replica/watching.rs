@@ -156,6 +156,15 @@ impl Replica {
         }
     }
 
+    /// Whoever owned the room may not know that it does so no more, and would go on to say that nothing was lost.
+    pub(super) fn taken_over(&mut self, now_ms: u64, epoch: Epoch) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.doubt_owner(now_ms);
+            self.reading.read_tail_at_once(now_ms);
+        }
+    }
+
     pub(super) fn confirmed(
         &mut self,
         now_ms: u64,

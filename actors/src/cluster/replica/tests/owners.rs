@@ -129,6 +129,16 @@ fn lower_epochs_are_ignored_and_put_the_owner_in_doubt() {
 }
 
 #[test]
+fn a_takeover_makes_the_tail_be_read_at_once() {
+    let mut stage = Stage::confirmed(3);
+    assert_eq!(stage.at(110, Input::TakenOver(Epoch::new(1))), [], "that is known");
+    let effects = stage.at(111, Input::TakenOver(Epoch::new(2)));
+    assert_eq!(effects, [FindOwner, watch("a", 2), ReadTail { read: 1 }]);
+    assert_eq!(stage.confirm(112), [], "the owner before does not know yet");
+    assert_eq!(stage.replica.confirmed_at(), None);
+}
+
+#[test]
 fn a_higher_epoch_of_another_node_puts_the_owner_in_doubt() {
     let mut stage = Stage::confirmed(3);
     stage.epoch = 2;
