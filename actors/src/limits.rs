@@ -10,3 +10,6 @@ pub const ROOM_SPACE_RETRY_MS: u64 = 1_000;
 
 /// After what time a client should try a write again that the room could not take, in milliseconds.
 pub const REFUSED_RETRY_MS: u64 = 200;
+
+/// A room of which nothing was asked for this long, in milliseconds, gives back the memory that only writes need.
+pub const ROOM_REST_MS: u64 = 10_000;

@@ -24,14 +24,15 @@ const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 ///
 /// The state is held twice. The *committed* one changes only when the log has committed, and is what snapshots, heads and
 /// answers come from; the *tentative* one has all that was numbered, committed or not, and is what the next write is checked
-/// against. A room that is only read holds it once. A refusal that rests on the tentative state waits until that state is committed; when it is not, whoever waits is told to try again.
+/// against. A room that is only read, or at rest, holds it once. A refusal that rests on the tentative state waits until that state is committed; when it is not, whoever waits is told to try again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RoomCore<T> {
     fence: Fence,
     /// How the log is cut into partitions; no batch crosses from one into the next.
     buckets: Buckets,
     committed: RoomState,
-    /// None while it is the committed one: nothing was numbered since the room was activated or an append was refused.
+    /// None while it is the committed one: nothing was numbered since the room was activated, or has come to rest. It is made by a
+    /// copy, which costs as much as the state holds, and so is kept while the room is written to.
     tentative: Option<RoomState>,
     in_flight: Option<Batch<T>>,
     queue: VecDeque<Numbered<T>>,
@@ -110,6 +111,8 @@ impl<T> RoomCore<T> {
             Input::Committed => self.commit(effects),
             Input::NotCommitted(reason) => self.roll_back(&reason, effects),
             Input::Unknown => self.lose(effects),
+            Input::Rest if self.pending() == 0 => self.tentative = None,
+            Input::Rest => {}
             Input::Drain => {
                 if self.phase == Phase::Active {
                     self.phase = Phase::Draining;
@@ -132,6 +135,12 @@ impl<T> RoomCore<T> {
     /// Returns how many entries are numbered and not committed.
     pub fn pending(&self) -> usize {
         self.queue.len() + self.in_flight.as_ref().map_or(0, |batch| batch.rest.len())
+    }
+
+    /// Returns the tentative state, where it is held beside the committed one.
+    #[cfg(test)]
+    pub(super) fn second_state(&self) -> Option<&RoomState> {
+        self.tentative.as_ref()
     }
 
     fn tentative(&self) -> &RoomState {
@@ -315,8 +324,11 @@ impl<T> RoomCore<T> {
         for reply in batch.rest.into_iter().filter_map(|(_, reply)| reply) {
             effects.push(Effect::Reply(reply, Err(refusal.clone())));
         }
+        if let Some(tentative) = &mut self.tentative {
+            let undone = batch.entries.iter().chain(self.queue.iter().map(|numbered| &numbered.entry));
+            tentative.take_back(&self.committed, undone);
+        }
         self.answer_waiting(&refusal, effects);
-        self.tentative = None;
         match stop {
             Some(reason) => self.stop(reason, effects),
             None => self.finish_drain(effects),

@@ -21,6 +21,8 @@ pub enum Input<T> {
     NotCommitted(NotCommitted),
     /// Nobody knows what became of the append in flight.
     Unknown,
+    /// Nobody has written for a while: memory that only writes need is given back.
+    Rest,
     /// The room is to be given up: what was taken is finished, nothing more is taken.
     Drain,
 }

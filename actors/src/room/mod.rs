@@ -10,6 +10,7 @@
 
 mod core;
 mod io;
+mod redactions;
 mod refusal;
 mod senders;
 pub mod snapshot;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use self::core::RoomCore;
 pub use io::{Answer, Change, ChangeKind, Effect, Input, Rights, StopReason, Submit, Target};
+pub use redactions::RecentRedactions;
 pub use refusal::Refusal;
 pub use senders::{SENDERS_MAX, SenderKey};
 pub use state::{MemberChange, REDACTIONS_REMEMBERED_ENTRIES, Role, RoomChange, RoomState};

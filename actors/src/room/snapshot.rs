@@ -13,6 +13,7 @@ use rollcall_protocol::{Hash, Seq, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::redactions::RecentRedactions;
 use super::senders::{SenderTable, SenderTableSnapshot};
 use super::state::{Role, RoomState};
 use crate::ports::StoredSnapshot;
@@ -68,7 +69,7 @@ pub fn encode(state: &RoomState) -> StoredSnapshot {
         members: state.members.clone(),
         devices: state.devices.to_snapshot(),
         keys: state.keys.to_snapshot(),
-        redactions: state.redactions.clone(),
+        redactions: state.redactions.latest().clone(),
     })
     .expect("a state can always be written");
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
@@ -124,7 +125,7 @@ pub fn decode(snapshot: &StoredSnapshot) -> Result<RoomState, SnapshotError> {
         members: state.members,
         devices: SenderTable::from_snapshot(state.devices),
         keys: SenderTable::from_snapshot(state.keys),
-        redactions: state.redactions,
+        redactions: RecentRedactions::new(state.redactions),
     })
 }
 

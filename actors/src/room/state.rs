@@ -1,10 +1,11 @@
 //! A room's state: a function of its log, and of nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use rollcall_protocol::{Entry, Hash, Kind, RoomId, Seq, UserId, hash};
 use serde::{Deserialize, Serialize};
 
+use super::redactions::RecentRedactions;
 use super::senders::{Known, SenderKey, SenderTable};
 use super::tag::Tag;
 
@@ -69,8 +70,8 @@ pub struct RoomState {
     pub(super) devices: SenderTable,
     /// One-shot devices made from idempotency keys, which would push real devices out of their table.
     pub(super) keys: SenderTable,
-    /// Numbers of the redactions among the last entries, each with its target.
-    pub(super) redactions: VecDeque<(Seq, Seq)>,
+    /// The redactions among the last entries.
+    pub(super) redactions: RecentRedactions,
 }
 
 impl RoomState {
@@ -87,7 +88,7 @@ impl RoomState {
             members: BTreeMap::new(),
             devices: SenderTable::default(),
             keys: SenderTable::default(),
-            redactions: VecDeque::new(),
+            redactions: RecentRedactions::default(),
         }
     }
 
@@ -105,7 +106,7 @@ impl RoomState {
         self.head = entry.seq;
         self.last_at_ms = entry.created_at_ms;
         self.hash = entry.hash;
-        self.forget_old_redactions();
+        self.redactions.forget_before(Seq::new(entry.seq.get().saturating_sub(REDACTIONS_REMEMBERED_ENTRIES)));
         if let Some(device) = &entry.device {
             let key = SenderKey { user: entry.sender.clone(), device: device.clone() };
             let tag = tag.filter(|_| !self.is_edit_of_redacted(entry));
@@ -122,26 +123,40 @@ impl RoomState {
     /// An edit that overtook the redaction of its target, between the look at the target and the edit's turn, loses its body in
     /// the log; so it has no tag, as it would have none when it is replayed.
     fn is_edit_of_redacted(&self, entry: &Entry) -> bool {
-        entry.kind == Kind::Edit && self.redactions.iter().any(|(_, target)| Some(*target) == entry.target)
+        entry.kind == Kind::Edit && entry.target.is_some_and(|target| self.redactions.hold(target))
     }
 
     fn apply_redact(&mut self, entry: &Entry) {
         let Some(target) = entry.target else { return };
         self.devices.clear_tags_of(target);
         self.keys.clear_tags_of(target);
-        self.redactions.push_back((entry.seq, target));
+        self.redactions.push(entry.seq, target);
     }
 
-    fn forget_old_redactions(&mut self) {
-        while self.redactions.front().is_some_and(|(seq, _)| self.head.since(*seq) > REDACTIONS_REMEMBERED_ENTRIES) {
-            self.redactions.pop_front();
+    /// Becomes `base` again, on top of which these entries were applied that did not come about. Costs as much as what they
+    /// changed, which is much less than a copy of a state that remembers many writes.
+    pub(super) fn take_back<'a>(&mut self, base: &Self, undone: impl Iterator<Item = &'a Entry> + Clone) {
+        let Self { head, last_at_ms, hash, floor, floor_hash, members_only, members, devices, keys, redactions } = self;
+        (*head, *last_at_ms, *hash) = (base.head, base.last_at_ms, base.hash);
+        (*floor, *floor_hash, *members_only) = (base.floor, base.floor_hash, base.members_only);
+        for change in undone.clone().filter(|entry| entry.kind == Kind::Member).filter_map(member_change) {
+            match base.members.get(&change.user) {
+                Some(&role) => members.insert(change.user, role),
+                None => members.remove(&change.user),
+            };
         }
+        let redacted = undone.clone().filter(|entry| entry.kind == Kind::Redact).filter_map(|entry| entry.target);
+        let wrote =
+            undone.filter_map(|entry| Some(SenderKey { user: entry.sender.clone(), device: entry.device.clone()? }));
+        devices.take_back(&base.devices, wrote.clone(), redacted.clone());
+        keys.take_back(&base.keys, wrote, redacted);
+        redactions.take_back(&base.redactions);
     }
 
     /// A body of a later version that this one cannot read changes nothing here; the snapshot of that version has a format of its
     /// own.
     fn apply_member(&mut self, entry: &Entry) {
-        let Some(change) = entry.body.as_ref().and_then(|body| body.parse::<MemberChange>().ok()) else { return };
+        let Some(change) = member_change(entry) else { return };
         match change.role {
             Some(role) => self.members.insert(change.user, role),
             None => self.members.remove(&change.user),
@@ -197,4 +212,8 @@ impl RoomState {
     fn table_mut(&mut self, key: &SenderKey) -> &mut SenderTable {
         if key.device.is_idempotency_key() { &mut self.keys } else { &mut self.devices }
     }
+}
+
+fn member_change(entry: &Entry) -> Option<MemberChange> {
+    entry.body.as_ref().and_then(|body| body.parse().ok())
 }

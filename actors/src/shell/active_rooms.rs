@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rollcall_protocol::RoomId;
 
 use super::handle::RoomHandle;
-use crate::limits::ROOM_SPACE_PAUSE_MS;
+use crate::limits::{ROOM_REST_MS, ROOM_SPACE_PAUSE_MS};
 
 /// The rooms by their names.
 pub struct ActiveRooms {
@@ -94,10 +94,13 @@ impl ActiveRooms {
         }
     }
 
-    /// Closes and removes the rooms that are idle for too long, and of too many the longest idle. Looks at every room.
-    pub fn sweep(&mut self, now: Instant, give_up: impl FnMut(&RoomHandle)) {
+    /// Closes and removes the rooms that are idle for too long, and of too many the longest idle, and lets those rest of which
+    /// nothing was asked for a while. Looks at every room.
+    pub fn sweep(&mut self, now: Instant, give_up: impl FnMut(&RoomHandle), rest: impl Fn(&RoomHandle)) {
         let idle = self.idle.min(self.crowd_out_after(now));
         self.close_idle(now, idle, give_up);
+        let after = Duration::from_millis(ROOM_REST_MS);
+        self.iter().filter(|handle| handle.admission.comes_to_rest(now, after)).for_each(|handle| rest(handle));
         if self.rooms.capacity() > 4 * self.rooms.len().max(1_000) {
             self.rooms.shrink_to_fit();
         }

@@ -27,6 +27,8 @@ struct Counts {
     closed: bool,
     /// When the room last owed anything.
     busy_at: Instant,
+    /// It was said that the room is at rest, and nothing was asked since.
+    rests: bool,
 }
 
 /// Why a request was not taken.
@@ -54,7 +56,7 @@ pub struct Lease {
 impl Admission {
     /// Counts from nothing, at the time `now`.
     pub fn new(limits: QueueLimits, now: Instant) -> Arc<Self> {
-        let counts = Counts { entries: 0, bytes: 0, leases: 0, closed: false, busy_at: now };
+        let counts = Counts { entries: 0, bytes: 0, leases: 0, closed: false, busy_at: now, rests: false };
         Arc::new(Self { limits, counts: Mutex::new(counts) })
     }
 
@@ -73,6 +75,7 @@ impl Admission {
         }
         counts.entries += 1;
         counts.bytes += bytes;
+        counts.rests = false;
         Ok(Permit { admission: Arc::clone(self), bytes })
     }
 
@@ -87,6 +90,13 @@ impl Admission {
         let counts = self.counts();
         let owes = counts.entries + counts.leases > 0;
         (!owes).then_some(counts.busy_at)
+    }
+
+    /// Tells that nothing was asked for a time, joined or not; once, until something is asked again.
+    pub fn comes_to_rest(&self, now: Instant, after: Duration) -> bool {
+        let mut counts = self.counts();
+        let quiet = counts.entries == 0 && now.saturating_duration_since(counts.busy_at) >= after;
+        quiet && !std::mem::replace(&mut counts.rests, quiet)
     }
 
     /// Takes nothing any more, if nothing is owed and nothing was for `idle`. Says whether the room is closed now.
@@ -164,6 +174,20 @@ mod tests {
         assert!(!admission.close_if_idle(later, Duration::from_secs(60)), "it was busy a moment ago");
         assert!(admission.close_if_idle(later, Duration::ZERO));
         assert_eq!(admission.admit(1).unwrap_err(), NotAdmitted::Closed);
+    }
+
+    #[test]
+    fn rests_once_when_nothing_was_asked_for_a_time() {
+        let admission = admission();
+        let _lease = admission.lease();
+        let (pause, later) = (Duration::from_secs(5), Instant::now() + Duration::from_secs(10));
+        assert!(!admission.comes_to_rest(Instant::now(), pause), "it was made a moment ago");
+        assert!(admission.comes_to_rest(later, pause));
+        assert!(!admission.comes_to_rest(later, pause), "it was said");
+        let permit = admission.admit(1).unwrap();
+        assert!(!admission.comes_to_rest(later, pause), "something is owed");
+        drop(permit);
+        assert!(admission.comes_to_rest(later, pause));
     }
 
     #[test]

@@ -227,9 +227,11 @@ impl Shared {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up the rooms that are idle.
+    /// Gives up the rooms that are idle, and lets others rest.
     fn sweep(&self) {
-        self.rooms().sweep(Instant::now(), give_up);
+        self.rooms().sweep(Instant::now(), give_up, |handle| {
+            let _ = handle.actor.cast(RoomMsg::Rest);
+        });
     }
 
     /// Forgets the room of an actor that failed.

@@ -42,6 +42,8 @@ pub(super) enum RoomMsg {
     TargetFound(SenderKey, Target),
     /// The log answered whether a join's cursor lies on the room's history.
     JoinChecked(Box<JoinRequest>, ReplySlot, Result<(), ErrorFrame>),
+    /// Nothing was asked for a while.
+    Rest,
     /// The room is to be given up.
     Drain,
 }
@@ -99,6 +101,7 @@ impl Actor for RoomActor {
             RoomMsg::Appended(outcome) => state.appended(&myself, outcome),
             RoomMsg::TargetFound(key, target) => state.target_found(&myself, &key, target),
             RoomMsg::JoinChecked(join, reply, result) => state.join_checked(&join, reply, result),
+            RoomMsg::Rest => state.feed(&myself, Input::Rest),
             RoomMsg::Drain => state.drain(&myself),
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! What becomes of writes when an append fails, stays unknown, or the room is given up.
 
-use rollcall_protocol::Seq;
+use rollcall_protocol::{Seq, WriteOp};
 
-use super::test_room::{TestRoom, ack, ann, appended, bob, device, duplicate, replies, send, stopped, unavailable};
+use super::test_room::{
+    TestRoom, ack, ann, appended, bob, device, duplicate, replies, send, stopped, text, unavailable, user,
+};
 use crate::ports::NotCommitted;
-use crate::room::{ChangeKind, Effect, Input, MemberChange, Refusal, Role, StopReason, Submit, snapshot};
+use crate::room::{ChangeKind, Effect, Input, MemberChange, Refusal, Role, RoomChange, StopReason, Submit, snapshot};
 
 /// A room with one committed write; then Ann's n = 2 in flight as number 3, Bob's n = 1 queued as 4, and held for them a
 /// duplicate of each (20, 10) and a refusal (99).
@@ -40,6 +42,53 @@ fn a_refused_append_is_tried_again_by_its_senders_under_the_same_numbers() {
     assert_eq!(room.write(send(&bob(), 1, "queued")), Seq::new(4));
     assert_eq!(room.write(send(&ann(), 2, "in flight")), Seq::new(5));
     assert_eq!(room.log.replay(), *room.core.committed());
+}
+
+/// A state is copied when the first write comes, not at each of the tries that a full disk refuses.
+#[test]
+fn refused_appends_do_not_cost_a_copy_of_the_state_each() {
+    let mut room = TestRoom::with_writes(70);
+    for _ in 0..3 {
+        room.submit(send(&ann(), 71, "refused"));
+        let before: *const _ = room.core.second_state().unwrap();
+        room.reject_full();
+        assert!(room.core.second_state().is_some_and(|after| std::ptr::eq(before, after)), "it was kept");
+    }
+    assert_eq!(room.write(send(&ann(), 71, "refused")), Seq::new(72));
+}
+
+#[test]
+fn a_room_at_rest_holds_its_state_once() {
+    let mut room = TestRoom::with_writes(3);
+    assert!(room.core.second_state().is_some());
+    assert_eq!(room.handle(Input::Rest), []);
+    assert!(room.core.second_state().is_none());
+    room.submit(send(&ann(), 4, "in flight"));
+    assert_eq!(room.handle(Input::Rest), []);
+    assert_eq!(replies(&room.submit(send(&ann(), 6, "out of order"))), [], "what is in flight is not forgotten");
+    assert_eq!(replies(&room.commit()), [(4, ack(5)), (6, Err(Refusal::OutOfOrder { last: 4 }))]);
+}
+
+/// Of a state in which each of many writes is remembered, what a refused batch changed is put right: senders that it pushed out,
+/// tags that it cleared, roles, settings, and redactions that it pushed out of memory.
+#[test]
+fn whatever_a_refused_batch_did_is_taken_back() {
+    let mut room = TestRoom::with_writes(3);
+    room.write(Submit { target: Some(room.log.look_at(Seq::new(2))), ..about(4, WriteOp::Edit, Some("edited")) });
+    room.set_role(&bob().user, Some(Role::Moderator));
+    let state = room.core.committed().clone();
+    room.submit(Submit { target: Some(room.log.look_at(Seq::new(2))), ..about(5, WriteOp::Redact, None) });
+    room.submit(send(&device("eve", "key:1"), 1, "with a key"));
+    room.change(90, ChangeKind::Member(MemberChange { user: bob().user, role: Some(Role::Banned) }));
+    room.change(91, ChangeKind::Member(MemberChange { user: user("cid"), role: Some(Role::Member) }));
+    room.change(92, ChangeKind::Room(RoomChange { members_only: Some(true), ..RoomChange::default() }));
+    room.reject_full();
+    assert_eq!(room.core.second_state(), Some(&state));
+}
+
+/// A write of Ann's phone about an entry.
+fn about(n: u64, op: WriteOp, said: Option<&str>) -> Submit<u32> {
+    Submit { op, body: said.map(text), ..send(&ann(), n, "") }
 }
 
 #[test]

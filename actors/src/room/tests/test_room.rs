@@ -73,7 +73,9 @@ impl TestRoom {
     /// Stores the append in flight and says so.
     pub fn commit(&mut self) -> Effects {
         self.store();
-        self.handle(Input::Committed)
+        let effects = self.handle(Input::Committed);
+        self.assert_nothing_remains();
+        effects
     }
 
     /// Commits until nothing is pending.
@@ -94,7 +96,18 @@ impl TestRoom {
     /// Reports that nothing of the append in flight is stored.
     pub fn reject(&mut self, reason: NotCommitted) -> Effects {
         self.in_flight = None;
-        self.handle(Input::NotCommitted(reason))
+        let effects = self.handle(Input::NotCommitted(reason));
+        self.assert_nothing_remains();
+        effects
+    }
+
+    /// Where nothing is pending, what the next write is checked against is the committed state and nothing else.
+    fn assert_nothing_remains(&self) {
+        if self.core.pending() == 0
+            && let Some(tentative) = self.core.second_state()
+        {
+            assert!(tentative == self.core.committed(), "something remains of what did not come about");
+        }
     }
 
     pub fn reject_full(&mut self) -> Effects {
