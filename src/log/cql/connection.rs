@@ -31,14 +31,14 @@ const CONNECTIONS: PoolSize = PoolSize::PerShard(NonZeroUsize::MIN);
 /// How long to wait before asking again whether all servers know a new table.
 const SCHEMA_LOOK_AGAIN_AFTER: Duration = Duration::from_millis(25);
 
-/// Connects to the servers, whatever is in them.
+/// Connects to the servers, whatever is in them. Which data centre is asked is chosen by [`check_keyspace`].
 pub(super) async fn connect(options: &CqlOptions) -> Result<Session, CqlError> {
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.contact_points)
         .connection_timeout(options.connect_timeout)
         .pool_size(CONNECTIONS)
         .schema_agreement_interval(SCHEMA_LOOK_AGAIN_AFTER)
-        .default_execution_profile_handle(profile(options, options.datacenter.as_deref()).into_handle());
+        .default_execution_profile_handle(profile(options, None).into_handle());
     if let Some(credentials) = &options.credentials {
         builder = builder.user(&credentials.user, credentials.password.reveal());
     }

@@ -38,6 +38,9 @@ struct Faults {
     /// What is swallowed and never arrives.
     swallows_up: bool,
     swallows_down: bool,
+    /// What is held back until it is not held any more.
+    holds_up: bool,
+    holds_down: bool,
     /// How much later everything arrives.
     delay: Duration,
     /// Connections that were opened before this number of cuts are closed.
@@ -113,6 +116,14 @@ impl Proxy {
     pub fn black_hole(&self, swallows: bool) {
         self.swallow(Direction::Up, swallows);
         self.swallow(Direction::Down, swallows);
+    }
+
+    /// Holds back everything that goes one way and has not arrived yet, or lets it go: it arrives then, in its order.
+    pub fn hold(&self, direction: Direction, holds: bool) {
+        self.faults.send_modify(|faults| match direction {
+            Direction::Up => faults.holds_up = holds,
+            Direction::Down => faults.holds_down = holds,
+        });
     }
 
     /// Lets everything that is read from now on arrive so much later, in both directions.
@@ -205,6 +216,7 @@ async fn carry(
     cutter: &watch::Sender<Faults>,
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_ON_THE_WAY_MAX);
+    let mut held = faults.clone();
     let reading = async move {
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
@@ -226,6 +238,13 @@ async fn carry(
     let writing = async move {
         while let Some((at, chunk)) = due.recv().await {
             sleep_until(at).await;
+            let is_let_go = |faults: &Faults| match direction {
+                Direction::Up => !faults.holds_up,
+                Direction::Down => !faults.holds_down,
+            };
+            if held.wait_for(is_let_go).await.is_err() {
+                break;
+            }
             let allowed = spend(&shared.budget, chunk.len());
             if to.write_all(&chunk[..allowed]).await.is_err() {
                 break;

@@ -162,3 +162,18 @@ async fn new_connections_go_to_another_server_and_open_ones_stay() {
     says(&mut stream, b"c").await;
     hears(&mut stream, b"c").await;
 }
+
+#[tokio::test]
+async fn what_is_held_back_arrives_in_its_order_when_it_is_let_go() {
+    let proxy = proxy().await;
+    let mut stream = connect(&proxy).await;
+    proxy.hold(Direction::Up, true);
+    says(&mut stream, b"one ").await;
+    hears_nothing(&mut stream).await;
+    says(&mut stream, b"two").await;
+    proxy.hold(Direction::Down, true);
+    proxy.hold(Direction::Up, false);
+    hears_nothing(&mut stream).await;
+    proxy.hold(Direction::Down, false);
+    hears(&mut stream, b"one two").await;
+}

@@ -1,0 +1,92 @@
+//! Rows that are not what was written: past the log, by somebody else's plain writes.
+
+use rollcall_actors::ports::{Log, LogError};
+use rollcall_cql_tests::Keyspace;
+use rollcall_it::scribe::{Scribe, after_up_to};
+use rollcall_protocol::{OwnerId, Seq};
+
+/// Makes a room of ten entries.
+async fn room_of_ten(keyspace: &Keyspace, name: &str) -> Scribe {
+    let mut scribe = Scribe::activate(&*keyspace.log(), name, 1).await;
+    scribe.commit_messages(&*keyspace.log(), 10).await;
+    scribe
+}
+
+/// What comes before the damage stays readable, however the pages lie; it and nothing after it is shown as if it followed.
+async fn reads_stop_before_the_seventh(keyspace: &Keyspace, scribe: &Scribe) {
+    let log = keyspace.log();
+    for (after, shown) in [(0, 6), (3, 3), (5, 1)] {
+        let entries = log.read(&scribe.room, after_up_to(Seq::new(after), 10, 10)).await.unwrap();
+        assert_eq!(entries.len(), shown, "after {after}");
+    }
+    let at_it = log.read(&scribe.room, after_up_to(Seq::new(6), 10, 10)).await;
+    assert!(matches!(at_it, Err(LogError::Damaged(_))), "{at_it:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_does_not_fit_ends_what_can_be_read() {
+    let Some(keyspace) = Keyspace::fresh().await else { return };
+    for (number, change) in [
+        "SET hash = 0x0000000000000000000000000000000000000000000000000000000000000000",
+        "SET hash = 0x00",
+        "SET sender_id = 'mallory'",
+        "SET sender_id = ''",
+        "SET created_at = 7",
+        "SET body = 0x2273616964206f746865727769736522",
+        "SET body = 0xff",
+        "SET salt = null",
+        "SET kind = 9",
+        "SET target = 3",
+        "SET n = -1",
+        "SET w_owner = null",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let room = format!("room{number}");
+        let scribe = room_of_ten(&keyspace, &room).await;
+        let seventh = format!("WHERE channel_id = '{room}' AND bucket = 0 AND message_id = 7");
+        keyspace.query(&format!("UPDATE {{}}.messages {change} {seventh}"));
+        reads_stop_before_the_seventh(&keyspace, &scribe).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_gone_ends_what_can_be_read() {
+    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let scribe = room_of_ten(&keyspace, "room").await;
+    keyspace.query("DELETE FROM {}.messages WHERE channel_id = 'room' AND bucket = 0 AND message_id = 7");
+    reads_stop_before_the_seventh(&keyspace, &scribe).await;
+    let activated = keyspace.log().activate(&scribe.room, OwnerId(2)).await;
+    assert_eq!(activated, Err(LogError::Damaged("entry 7 is missing".to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
+    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let scribe = room_of_ten(&keyspace, "room").await;
+    let log = keyspace.log();
+    keyspace.query("UPDATE {}.messages SET n = 1 WHERE channel_id = 'room' AND bucket = 0 AND message_id = 10");
+    let activated = log.activate(&scribe.room, OwnerId(2)).await;
+    assert!(matches!(activated, Err(LogError::Damaged(_))), "{activated:?}");
+    assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fence_that_cannot_be_is_damage() {
+    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let log = keyspace.log();
+    let changes = ["SET owner = null", "SET last_seq = null", "SET last_seq = 5000", "SET last_seq = -1"];
+    for (number, change) in changes.iter().enumerate() {
+        let room = format!("room{number}");
+        let mut scribe = room_of_ten(&keyspace, &room).await;
+        keyspace.query(&format!("UPDATE {{}}.messages {change} WHERE channel_id = '{room}' AND bucket = 0"));
+        let late = scribe.messages(1);
+        let outcome = log.append(scribe.append(late)).await;
+        let is_told =
+            matches!(&outcome, rollcall_actors::ports::AppendOutcome::Unknown(why) if why.contains("damaged"));
+        assert!(is_told, "{change}: {outcome:?}");
+        let activated = log.activate(&scribe.room, OwnerId(2)).await;
+        assert!(matches!(activated, Err(LogError::Damaged(_))), "{change}: {activated:?}");
+    }
+}

@@ -1,0 +1,8 @@
+//! All of these need the server, which their names say, so that they are skipped where there is none.
+
+mod answers;
+mod buckets;
+mod contract;
+mod damage;
+mod outcomes;
+mod startup;
