@@ -4,6 +4,7 @@
 
 mod beacons;
 mod envelope;
+pub mod forwarding;
 mod lease;
 mod links;
 mod node;

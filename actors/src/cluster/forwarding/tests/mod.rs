@@ -1,0 +1,5 @@
+//! Forwarding, by table and at random.
+
+mod random;
+mod rules;
+mod support;
