@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use rollcall_protocol::{Epoch, OwnerId, Seq};
 
-use super::buckets::Buckets;
+use super::Buckets;
 use super::io::{Answer, FloorRow, Mark, Row, Stop};
 use super::redact::{Finishing, Progress};
 use super::statement::Statement;

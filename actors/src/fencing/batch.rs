@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcall_protocol::{Entry, Seq};
 
-use super::buckets::Buckets;
+use super::Buckets;
 use super::io::Ticket;
 use crate::ports::Fence;
 

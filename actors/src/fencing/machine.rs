@@ -4,7 +4,7 @@ use rollcall_protocol::{Epoch, OwnerId, Seq};
 
 use super::activate::{Activating, Activation};
 use super::append::Owner;
-use super::buckets::Buckets;
+use super::Buckets;
 use super::io::{Answer, Effect, Input, Stop, Ticket};
 use super::turn::{Running, Turn};
 use crate::ports::{AppendOutcome, NotCommitted};

@@ -23,7 +23,6 @@
 mod activate;
 mod append;
 mod batch;
-mod buckets;
 mod io;
 mod late;
 mod machine;
@@ -36,7 +35,7 @@ mod tests;
 mod tip;
 mod turn;
 
-pub use buckets::{BUCKET_ENTRIES, Buckets};
+pub use crate::room::{BUCKET_ENTRIES, Buckets};
 pub use io::{Answer, Effect, FloorRow, Input, Looked, Mark, MarkKind, Row, Stop, Ticket, Writer};
 pub use machine::{Fencing, Start};
 pub use retention::{Retention, RetentionStep};

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use rollcall_protocol::{Entry, Kind, Seq};
 
-use super::buckets::Buckets;
+use super::Buckets;
 use super::io::{Answer, Mark, MarkKind};
 use super::statement::Statement;
 

@@ -6,7 +6,7 @@
 
 use rollcall_protocol::Seq;
 
-use super::buckets::Buckets;
+use super::Buckets;
 use super::io::{Answer, FloorRow, MarkKind, Row, Stop};
 use super::statement::Statement;
 

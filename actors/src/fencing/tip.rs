@@ -4,7 +4,7 @@ use std::cmp::max;
 
 use rollcall_protocol::Epoch;
 
-use super::buckets::Buckets;
+use super::Buckets;
 use super::statement::Statement;
 use crate::ports::LogTail;
 

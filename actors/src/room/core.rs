@@ -8,13 +8,13 @@ use rollcall_protocol::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, UNANSWERED_W
 use rollcall_protocol::{Ack, Body, Entry, Kind, Salt, Seq, UserId, WriteOp, hash};
 use sha2::{Digest, Sha256};
 
+use super::buckets::Buckets;
 use super::io::{Answer, Change, ChangeKind, Effect, Input, StopReason, Submit, Target};
 use super::refusal::Refusal;
 use super::senders::{Known, SenderKey};
 use super::snapshot;
 use super::state::{Role, RoomChange, RoomState};
 use super::tag::Tag;
-use crate::fencing::Buckets;
 use crate::ports::{Fence, NotCommitted};
 
 /// The log grows by at least this many entries between two snapshots.

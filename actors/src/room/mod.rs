@@ -8,6 +8,7 @@
 //!            Committed, NotCommitted, Unknown          Snapshot, Stop
 //! ```
 
+mod buckets;
 mod core;
 mod io;
 mod redactions;
@@ -20,6 +21,7 @@ mod tag;
 mod tests;
 
 pub use self::core::RoomCore;
+pub use buckets::{BUCKET_ENTRIES, Buckets};
 pub use io::{Answer, Change, ChangeKind, Effect, Input, Rights, StopReason, Submit, Target};
 pub use redactions::RecentRedactions;
 pub use refusal::Refusal;

@@ -49,7 +49,7 @@ impl Buckets {
     }
 
     /// Tells whether a last number is one that the bucket can have.
-    pub(super) fn can_end_at(self, bucket: u64, last_seq: Seq) -> bool {
+    pub(crate) fn can_end_at(self, bucket: u64, last_seq: Seq) -> bool {
         (self.before(bucket)..=self.last(bucket)).contains(&last_seq)
     }
 }
