@@ -8,18 +8,20 @@
 //!           sender u8 + bytes, [device u8 + bytes], [body to the end]
 //! room      1, number v, epoch v, owner 16, last_seq v, floor v, swept v, last_redact v
 //! next room 1, number v
+//! redaction 1, before v, next v, the room's name to the end
 //! snapshot  1, the part to the end
 //! ```
 //! `v` is a LEB128 number, fixed ones are big-endian, and flags tell which of the bracketed fields are there.
 
 use rollcall_actors::ports::{Fence, LogTail};
-use rollcall_protocol::{Body, DeviceId, Entry, Epoch, Hash, Kind, NUMBER_MAX, OwnerId, Salt, Seq, UserId};
+use rollcall_protocol::{Body, DeviceId, Entry, Epoch, Hash, Kind, NUMBER_MAX, OwnerId, RoomId, Salt, Seq, UserId};
 
 use super::keys::RoomNumber;
 
 const ENTRY_FORMAT: u8 = 1;
 const ROOM_FORMAT: u8 = 1;
 const SNAPSHOT_FORMAT: u8 = 1;
+const REDACTION_FORMAT: u8 = 1;
 
 const HAS_DEVICE: u8 = 1;
 const HAS_TARGET: u8 = 2;
@@ -95,6 +97,41 @@ impl RoomRow {
     }
 }
 
+/// A redaction under way: a target and its edits lose their bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Redaction {
+    /// The redact entry: what is committed after it has no part in this.
+    pub before: Seq,
+    /// From which edit on bodies may be left; 0 where the target's own may.
+    pub next: Seq,
+}
+
+impl Redaction {
+    /// Returns the redaction that the entry `by` begins.
+    pub fn new(by: Seq) -> Self {
+        Self { before: by, next: Seq::ZERO }
+    }
+
+    /// Writes the redaction down with its room's name; its target is in its key.
+    pub fn encode(&self, room: &RoomId) -> Vec<u8> {
+        let mut out = vec![REDACTION_FORMAT];
+        put_number(&mut out, self.before.get());
+        put_number(&mut out, self.next.get());
+        out.extend_from_slice(room.as_str().as_bytes());
+        out
+    }
+
+    /// Reads a redaction and its room's name.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, RoomId), CodecError> {
+        let mut input = Input(bytes);
+        input.format(REDACTION_FORMAT)?;
+        let mut seq = || input.number("sequence").map(Seq::new);
+        let redaction = Self { before: seq()?, next: seq()? };
+        let name = std::str::from_utf8(input.0).ok().and_then(|name| RoomId::parse(name).ok());
+        Ok((redaction, name.ok_or(CodecError::Invalid("room"))?))
+    }
+}
+
 /// Writes the number that the next room gets.
 pub(super) fn encode_next_room(number: RoomNumber) -> Vec<u8> {
     let mut out = vec![ROOM_FORMAT];
@@ -143,6 +180,11 @@ pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
     }
     out.extend_from_slice(body.unwrap_or_default().as_bytes());
     out
+}
+
+/// Tells whether a written entry has lost its body, without reading it; one that cannot be read has not.
+pub(super) fn is_redacted(entry: &[u8]) -> bool {
+    matches!(entry, [ENTRY_FORMAT, _, flags, ..] if flags & HAS_SALT == 0)
 }
 
 /// Reads entries; names that repeat within a page are shared.

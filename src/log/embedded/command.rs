@@ -34,6 +34,8 @@ pub(super) enum Command {
     Expire { room: RoomId, floor: Seq, answer: Answerer<()> },
     /// Delete some more of what lies below the floor.
     Sweep { room: RoomId },
+    /// Take some more bodies of redacted entries away.
+    RedactMore,
     /// Take what was deleted off the disk; always in a group of its own.
     Compact { answer: Answerer<Compacted> },
 }
@@ -79,7 +81,7 @@ impl Command {
             Self::Activate { answer, .. } => drop(answer.send(Err(unavailable()))),
             Self::SnapshotPart { answer, .. } | Self::Expire { answer, .. } => drop(answer.send(Err(unavailable()))),
             Self::Compact { answer } => drop(answer.send(Err(unavailable()))),
-            Self::PruneSnapshots { .. } | Self::Sweep { .. } => {}
+            Self::PruneSnapshots { .. } | Self::Sweep { .. } | Self::RedactMore => {}
         }
     }
 }

@@ -21,7 +21,7 @@ use super::error::OpenError;
 use super::fault::Injected;
 use super::folder::DataFolder;
 use super::gather::Gather;
-use super::group::{Group, Planned};
+use super::group::{Group, Planned, Slice};
 use super::options::EmbeddedOptions;
 use super::queue::Queue;
 use super::space::{FreeSpace, Room};
@@ -99,6 +99,22 @@ pub(super) struct Committer {
     gather: Gather,
     /// Rooms with an append of unknown outcome that were not activated since: their owners number nothing more.
     unknown: HashSet<RoomId>,
+    redactions: Redactions,
+}
+
+/// Where the redactions stand that have bodies to take away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Redactions {
+    /// There are none.
+    Done,
+    /// They are to go on.
+    Due,
+    /// The command to go on is in the queue.
+    Queued,
+    /// The disk has no room to go on: to be tried again after the next group that does anything else.
+    PutOff,
+    /// Something is damaged, and they do not go on until the log is opened again. Reads hide the bodies.
+    Stuck,
 }
 
 impl Committer {
@@ -106,11 +122,13 @@ impl Committer {
     pub fn new(shared: Arc<Shared>, folder: DataFolder, options: EmbeddedOptions) -> Self {
         let space = FreeSpace::new(folder.path(), options.disk_reserve_bytes);
         let gather = Gather::new(options.gather);
-        Self { shared, folder, options, space, gather, unknown: HashSet::new() }
+        Self { shared, folder, options, space, gather, unknown: HashSet::new(), redactions: Redactions::Done }
     }
 
     /// Commits until the queue is closed and empty, then closes the store and lets the folder go.
     pub fn run(mut self) {
+        self.find_redactions();
+        self.queue_redactions();
         while let Some(mut commands) = self.next_group() {
             if let [Command::Compact { .. }] = commands[..]
                 && let Some(Command::Compact { answer }) = commands.pop()
@@ -119,6 +137,7 @@ impl Committer {
             } else {
                 self.commit(commands);
             }
+            self.queue_redactions();
         }
         drop(self.shared.take_away("the log is closed"));
     }
@@ -152,8 +171,9 @@ impl Committer {
         }
 
         let room = self.space.room();
-        let planned = self.shared.read(|store| {
-            let mut group = Group::new(store);
+        let shared = Arc::clone(&self.shared);
+        let planned = shared.read(|store| {
+            let mut group = Group::new(store, Slice::of(&self.options));
             for command in commands {
                 self.plan(&mut group, command, room);
             }
@@ -189,12 +209,15 @@ impl Committer {
         }
     }
 
-    fn plan(&self, group: &mut Group<'_>, command: Command, room: Room) {
+    fn plan(&mut self, group: &mut Group<'_>, command: Command, room: Room) {
         let has_room = match &command {
             Command::Append { .. } | Command::SnapshotPart { .. } => room.for_entries,
             _ => room.for_fences,
         };
         if !has_room {
+            if matches!(command, Command::RedactMore) {
+                self.redactions = Redactions::PutOff;
+            }
             self.shared.counters.refused.fetch_add(u64::from(command.entries() > 0), Relaxed);
             let (free, reserve) = (room.free_bytes >> 20, self.options.disk_reserve_bytes >> 20);
             return command
@@ -223,6 +246,13 @@ impl Committer {
             }
             Command::PruneSnapshots { room, newest } => log_failure(group.prune_snapshots(&room, newest)),
             Command::Sweep { room } => log_failure(group.sweep(&room)),
+            Command::RedactMore => {
+                self.redactions = Redactions::Done;
+                if let Err(error) = group.redact_more() {
+                    tracing::error!(%error, "redacted bodies are hidden from reads, but cannot be taken off the disk");
+                    self.redactions = Redactions::Stuck;
+                }
+            }
             Command::Compact { answer } => {
                 // Takes a group of its own; here it would only be a mistake in how groups are taken.
                 drop(answer.send(Err(LogError::Unavailable("the log is busy".to_owned()))));
@@ -237,6 +267,13 @@ impl Committer {
         counters.entries.fetch_add(planned.entries, Relaxed);
         counters.activations.fetch_add(planned.activated.len() as u64, Relaxed);
         counters.bytes.fetch_add(planned.bytes, Relaxed);
+        counters.redacted.fetch_add(planned.redacted, Relaxed);
+        match (planned.redacting, self.redactions) {
+            (Some(true), Redactions::Queued) => {}
+            (Some(true), _) => self.redactions = Redactions::Due,
+            (None, Redactions::PutOff) if !planned.answers.is_empty() => self.redactions = Redactions::Due,
+            (Some(false) | None, _) => {}
+        }
         if !self.unknown.is_empty() {
             self.unknown.retain(|room| !planned.activated.contains(room));
         }
@@ -271,6 +308,7 @@ impl Committer {
             match self.folder.open_store(&self.options) {
                 Ok(store) => {
                     self.shared.put_back(store);
+                    self.find_redactions();
                     self.shared.counters.reopens.fetch_add(1, Relaxed);
                     tracing::info!("the log is open again");
                     return;
@@ -281,8 +319,41 @@ impl Committer {
         }
     }
 
+    /// Finds out whether a crash or a failure has left redactions behind.
+    fn find_redactions(&mut self) {
+        let found = self.shared.read(|store| Ok(store.redactions().next().is_some()));
+        self.redactions = if found == Ok(true) { Redactions::Due } else { Redactions::Done };
+    }
+
+    /// Has redactions go on behind what waits, so that other rooms' groups come in between.
+    fn queue_redactions(&mut self) {
+        // A queue that was closed meanwhile leaves the rest to the next opening.
+        if self.redactions == Redactions::Due && self.shared.queue.push(Command::RedactMore).is_ok() {
+            self.redactions = Redactions::Queued;
+        }
+    }
+
+    /// Takes the bodies of all redacted entries away.
+    fn finish_redactions(&mut self) -> Result<(), LogError> {
+        let failures = self.shared.counters.failures.load(Relaxed);
+        while self.shared.read(|store| Ok(store.redactions().next().is_some()))? {
+            self.commit(vec![Command::RedactMore]);
+            let reason = match self.redactions {
+                Redactions::PutOff => "the disk has no room to take redacted bodies away",
+                Redactions::Stuck => "redacted bodies cannot be taken away",
+                _ if self.shared.counters.failures.load(Relaxed) > failures => "taking redacted bodies away failed",
+                Redactions::Done | Redactions::Due | Redactions::Queued => continue,
+            };
+            return Err(LogError::Unavailable(reason.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Takes what was deleted and redacted off the disk; nothing is read meanwhile.
     fn compact(&mut self, answer: Answerer<Compacted>) {
+        if let Err(error) = self.finish_redactions() {
+            return drop(answer.send(Err(error)));
+        }
         match self.try_compact() {
             Ok(compacted) => drop(answer.send(Ok(compacted))),
             Err(error) => {

@@ -1,18 +1,21 @@
 //! A group: what is committed in one atomic batch with one sync.
 
+mod expiry;
+mod redactions;
+mod slice;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fjall::OwnedWriteBatch;
 use rollcall_actors::ports::{Append, AppendOutcome, Fence, LogError, LogTail, NotCommitted};
 use rollcall_protocol::{Entry, Epoch, Kind, OwnerId, RoomId, Seq};
 
-use super::codec::{self, RoomRow};
+use super::codec::{self, Redaction, RoomRow};
 use super::command::{Answer, SnapshotPart};
 use super::keys::{self, RoomNumber};
 use super::store::Store;
 
-/// Entries that are deleted below a floor in one group at most, so that no append waits long behind it.
-const SWEEP_ENTRIES_MAX: usize = 1_024;
+pub(super) use slice::Slice;
 
 /// Snapshots of a room that are kept: the newest, and the one before for a reader that does not know the newest one's format.
 const SNAPSHOTS_KEPT: usize = 2;
@@ -22,6 +25,8 @@ const SNAPSHOTS_KEPT: usize = 2;
 /// A command is planned as a whole or, where the store cannot be read, not at all.
 pub(super) struct Group<'a> {
     store: &'a Store,
+    /// How much one command may tidy up.
+    slice: Slice,
     rooms: HashMap<RoomId, RoomPlan>,
     /// Writes (some) and removals (none) besides rows of rooms and entries, each key once.
     snapshots: HashMap<Vec<u8>, Option<Vec<u8>>>,
@@ -43,6 +48,10 @@ pub(super) struct Planned {
     pub activated: HashSet<RoomId>,
     /// The rooms with more to delete below their floors.
     pub to_sweep: HashSet<RoomId>,
+    /// Whether bodies are still to be taken away once the group has committed; none where the group did not look.
+    pub redacting: Option<bool>,
+    /// Entries that lost their bodies after they were committed.
+    pub redacted: u64,
     pub appends: u64,
     pub entries: u64,
     pub bytes: u64,
@@ -57,11 +66,24 @@ struct RoomPlan {
     fresh: Vec<Entry>,
     /// New edits, as (target, edit).
     edits: Vec<(Seq, Seq)>,
-    /// Earlier entries that lose their bodies.
+    /// Earlier entries, which have lost their bodies.
     redacted: BTreeMap<Seq, Entry>,
+    /// Redactions of earlier entries, by their targets: as they stand now, or done (none).
+    redactions: BTreeMap<Seq, Option<Redaction>>,
 }
 
 impl RoomPlan {
+    fn new(row: Option<RoomRow>) -> Self {
+        Self {
+            row,
+            row_changed: false,
+            fresh: Vec::new(),
+            edits: Vec::new(),
+            redacted: BTreeMap::new(),
+            redactions: BTreeMap::new(),
+        }
+    }
+
     fn fresh_mut(&mut self, seq: Seq) -> Option<&mut Entry> {
         let first = self.fresh.first()?.seq;
         if seq < first {
@@ -73,9 +95,10 @@ impl RoomPlan {
 
 impl<'a> Group<'a> {
     /// Starts an empty group.
-    pub fn new(store: &'a Store) -> Self {
+    pub fn new(store: &'a Store, slice: Slice) -> Self {
         Self {
             store,
+            slice,
             rooms: HashMap::new(),
             snapshots: HashMap::new(),
             removed_entries: Vec::new(),
@@ -111,39 +134,30 @@ impl<'a> Group<'a> {
             Some(_) | None => return Ok(FENCED),
         };
 
-        // All that may fail comes first: what the append takes bodies from, and whether its edits come too late.
-        let mut redactions = Vec::new();
+        // All that may fail comes first: which redactions it begins, and whether its edits come too late.
+        let mut redactions = BTreeMap::new();
         let mut late = HashSet::new();
         for entry in append.entries.iter() {
             let Some(target) = entry.target else { continue };
-            // What lies below the floor is gone, though it may not be swept yet.
-            let is_kept = |seq: Seq| seq >= row.floor;
             match entry.kind {
                 Kind::Redact => {
-                    let mut doomed = store.edits_of(room, row.number, target)?;
-                    doomed.push(target);
-                    for &seq in doomed.iter().filter(|&&seq| is_kept(seq)) {
-                        if !plan.redacted.contains_key(&seq)
-                            && let Some(entry) = store.entry(room, row.number, seq)?
-                        {
-                            redactions.push(entry);
-                        }
-                    }
                     row.last_redact = entry.seq;
+                    if let Some(redaction) = plan.redaction(store, &row, target, entry.seq)? {
+                        redactions.insert(target, Some(redaction));
+                    }
                 }
-                Kind::Edit
-                    if is_kept(target)
-                        && store.entry(room, row.number, target)?.is_some_and(|target| target.is_redacted()) =>
-                {
-                    late.insert(entry.seq);
+                // What lies below the floor is gone, though it may not be swept yet.
+                Kind::Edit if target >= row.floor => {
+                    let is_late = redactions.contains_key(&target) || plan.is_redacted(store, row.number, target)?;
+                    late.extend(is_late.then_some(entry.seq));
                 }
                 _ => {}
             }
         }
 
-        for mut entry in redactions {
-            entry.redact();
-            plan.redacted.insert(entry.seq, entry);
+        if !redactions.is_empty() {
+            plan.redactions.extend(redactions);
+            self.planned.redacting = Some(true);
         }
         for entry in append.entries.iter() {
             plan.push(entry, late.contains(&entry.seq));
@@ -214,50 +228,6 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Plans a higher floor, as far as a snapshot allows it.
-    pub fn expire(&mut self, room: &RoomId, floor: Seq) -> Result<(), LogError> {
-        let plan = plan_of(&mut self.rooms, self.store, room)?;
-        let Some(row) = &mut plan.row else { return Ok(()) };
-        let last = Seq::new(rollcall_protocol::NUMBER_MAX);
-        let newest_snapshot = self.store.newest_snapshot(row.number, last)?.unwrap_or_default();
-        let floor = floor.min(newest_snapshot.next()).min(row.last_seq.next());
-        if floor > row.floor {
-            row.floor = floor;
-            plan.row_changed = true;
-        }
-        if row.swept < row.floor {
-            self.planned.to_sweep.insert(room.clone());
-        }
-        Ok(())
-    }
-
-    /// Plans the deletion of some more of what lies below the floor.
-    pub fn sweep(&mut self, room: &RoomId) -> Result<(), LogError> {
-        let plan = plan_of(&mut self.rooms, self.store, room)?;
-        let Some(row) = &mut plan.row else { return Ok(()) };
-        if row.swept >= row.floor {
-            return Ok(());
-        }
-        let expired = (row.swept, row.floor.previous());
-        let entries = self.store.entries_between(room, row.number, expired, SWEEP_ENTRIES_MAX)?;
-        let number = row.number;
-        row.swept = match entries.last() {
-            Some(last) if entries.len() == SWEEP_ENTRIES_MAX => last.seq.next(),
-            _ => row.floor,
-        };
-        plan.row_changed = true;
-        if row.swept < row.floor {
-            self.planned.to_sweep.insert(room.clone());
-        }
-        for entry in entries {
-            self.removed_entries.push(keys::entry(number, entry.seq));
-            if let (Kind::Edit, Some(target)) = (entry.kind, entry.target) {
-                self.removed_edits.push(keys::edit(number, target, entry.seq));
-            }
-        }
-        Ok(())
-    }
-
     /// Writes the batch down; it is empty where nothing is to be stored.
     pub fn finish(mut self) -> (OwnedWriteBatch, Planned) {
         let store = self.store;
@@ -266,6 +236,13 @@ impl<'a> Group<'a> {
             let Some(row) = plan.row else { continue };
             if plan.row_changed {
                 batch.insert(&store.rooms, keys::room(room), row.encode());
+            }
+            for (&target, redaction) in &plan.redactions {
+                let key = keys::redaction(row.number, target);
+                match redaction {
+                    Some(redaction) => batch.insert(&store.rooms, key, redaction.encode(room)),
+                    None => batch.remove(&store.rooms, key),
+                }
             }
             let kept = plan.redacted.range(row.floor..).map(|(_, entry)| entry);
             for entry in plan.fresh.iter().chain(kept) {
@@ -295,16 +272,14 @@ impl<'a> Group<'a> {
 }
 
 impl RoomPlan {
-    /// Adds a new entry, and takes away the bodies that are no more once it is there. `late` tells that it edits what was
-    /// redacted before this group.
+    /// Adds a new entry, and takes away the bodies of new ones that are no more once it is there. `late` tells that it edits
+    /// what was redacted before.
     fn push(&mut self, entry: &Entry, late: bool) {
         let mut entry = entry.clone();
         let seq = entry.seq;
         let about = entry.target.map(|target| (entry.kind, target));
         if let Some((Kind::Edit, target)) = about {
-            let is_late = late
-                || self.redacted.contains_key(&target)
-                || self.fresh_mut(target).is_some_and(|target| target.is_redacted());
+            let is_late = late || self.fresh_mut(target).is_some_and(|target| target.is_redacted());
             if is_late {
                 entry.redact();
             }
@@ -331,9 +306,7 @@ fn plan_of<'r>(
 ) -> Result<&'r mut RoomPlan, LogError> {
     if !rooms.contains_key(room) {
         let row = store.room(room)?;
-        let plan =
-            RoomPlan { row, row_changed: false, fresh: Vec::new(), edits: Vec::new(), redacted: BTreeMap::new() };
-        rooms.insert(room.clone(), plan);
+        rooms.insert(room.clone(), RoomPlan::new(row));
     }
     Ok(rooms.get_mut(room).expect("it was just inserted"))
 }

@@ -1,7 +1,8 @@
 //! The keys of the embedded log's keyspaces.
 //!
 //! ```text
-//! rooms      name                               also 0x00: the next room's number
+//! rooms      name                               also 0x00: the next room's number,
+//!                                               and 0x00 room target: a redaction under way
 //! entries    room seq
 //! edits      room target seq                    an edit, under the entry that it edits
 //! snapshots  room !seq part                     the newest first
@@ -12,6 +13,8 @@
 //!
 //! Numbers are big-endian, so that keys sort as their numbers do.
 
+use std::ops::RangeInclusive;
+
 use rollcall_protocol::{NUMBER_MAX, RoomId, Seq};
 
 const NUMBER_BYTES: usize = size_of::<u64>();
@@ -21,6 +24,9 @@ const KEY_BYTES_MAX: usize = 20;
 
 /// The key of the next room's number; no name starts with 0x00.
 pub(super) const NEXT_ROOM: [u8; 1] = [0];
+
+/// What the keys of redactions start with, and the key of the next room's number is.
+const NO_NAME: [u8; 1] = [0];
 
 /// The least key that a room's row may have.
 pub(super) const FIRST_ROOM: [u8; 1] = [1];
@@ -44,9 +50,19 @@ pub(super) fn edit(room: RoomNumber, target: Seq, seq: Seq) -> [u8; 20] {
     join([&room.0.to_be_bytes(), &target.get().to_be_bytes(), &seq.get().to_be_bytes()])
 }
 
-/// Returns what the keys of all edits of a target start with.
-pub(super) fn edits_of(room: RoomNumber, target: Seq) -> [u8; 12] {
-    entry(room, target)
+/// Returns the key of the row that says that a target and its edits are losing their bodies.
+pub(super) fn redaction(room: RoomNumber, target: Seq) -> [u8; 13] {
+    join([&NO_NAME, &room.0.to_be_bytes(), &target.get().to_be_bytes()])
+}
+
+/// Returns the range of the keys of a room's redactions.
+pub(super) fn redactions_of(room: RoomNumber) -> RangeInclusive<[u8; 13]> {
+    redaction(room, Seq::ZERO)..=redaction(room, Seq::new(NUMBER_MAX))
+}
+
+/// Returns the range of the keys of all redactions.
+pub(super) fn redactions() -> RangeInclusive<[u8; 13]> {
+    redaction(RoomNumber(0), Seq::ZERO)..=redaction(RoomNumber(u32::MAX), Seq::new(NUMBER_MAX))
 }
 
 /// Returns the key of a part of a snapshot.
@@ -116,10 +132,19 @@ mod tests {
         }
 
         #[test]
-        fn edits_lie_under_their_target(room in room_number(), a in (number(), number()), other in number()) {
+        fn edits_sort_by_their_target(room in room_number(), a in (number(), number()), b in (number(), number())) {
             let key = edit(room, a.0, a.1);
-            prop_assert_eq!(key.starts_with(&edits_of(room, other)), other == a.0);
+            prop_assert_eq!(key.cmp(&edit(room, b.0, b.1)), a.cmp(&b));
             prop_assert_eq!(last_number(&key), Some(a.1));
+        }
+
+        #[test]
+        fn redactions_lie_between_the_next_room_and_the_first(room in room_number(), target in number(), other in room_number()) {
+            let key = redaction(room, target);
+            prop_assert!(NEXT_ROOM[..] < key[..] && key[..] < FIRST_ROOM[..]);
+            prop_assert!(redactions().contains(&key));
+            prop_assert_eq!(redactions_of(other).contains(&key), other == room);
+            prop_assert_eq!(last_number(&key), Some(target));
         }
     }
 }

@@ -17,6 +17,10 @@ pub struct EmbeddedOptions {
     pub group_entries_max: usize,
     /// Most bytes of entries and snapshots in one commit, over all rooms; one append is never split.
     pub group_bytes_max: usize,
+    /// Most entries that one commit deletes below a floor, and most that it takes bodies from.
+    pub tidied_entries_max: usize,
+    /// Most bytes of entries that are read for that in one commit, but at least one entry.
+    pub tidied_bytes_max: usize,
     /// How long the committer waits for more once it has something to commit, while several write at a time; one that writes
     /// alone never waits.
     pub gather: Duration,
@@ -47,6 +51,8 @@ impl Default for EmbeddedOptions {
         Self {
             group_entries_max: 4_096,
             group_bytes_max: 4 * 1024 * 1024,
+            tidied_entries_max: 1_024,
+            tidied_bytes_max: 1024 * 1024,
             gather: Duration::from_millis(1),
             disk_reserve_bytes: 256 * MIB,
             cache_bytes: 8 * MIB,

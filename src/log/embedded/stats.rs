@@ -20,6 +20,8 @@ pub struct LogStats {
     pub activations: u64,
     /// Bytes of bodies and snapshots that were committed.
     pub bytes: u64,
+    /// Entries whose bodies were taken off after they had been committed, because of a redaction.
+    pub redacted: u64,
     /// Groups that failed; the outcome of their appends is unknown.
     pub failures: u64,
     /// Times that the log was reopened after a failure.
@@ -47,6 +49,7 @@ pub(super) struct Counters {
     pub appends: AtomicU64,
     pub activations: AtomicU64,
     pub bytes: AtomicU64,
+    pub redacted: AtomicU64,
     pub failures: AtomicU64,
     pub reopens: AtomicU64,
     pub refused: AtomicU64,
@@ -72,6 +75,7 @@ impl Counters {
             appends: self.appends.load(Relaxed),
             activations: self.activations.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
+            redacted: self.redacted.load(Relaxed),
             failures: self.failures.load(Relaxed),
             reopens: self.reopens.load(Relaxed),
             refused: self.refused.load(Relaxed),

@@ -1,14 +1,17 @@
 //! The store: fjall's database with our four keyspaces, and what is read from it.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use fjall::config::BlockSizePolicy;
-use fjall::{AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{
+    AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot, UserValue,
+};
 use rollcall_actors::ports::{LogError, LogTail, ReadRange, StoredSnapshot};
-use rollcall_protocol::{Entry, NUMBER_MAX, RoomId, Seq};
+use rollcall_protocol::{Entry, Kind, NUMBER_MAX, RoomId, Seq};
 
-use super::codec::{CodecError, EntryDecoder, RoomRow, decode_next_room, decode_snapshot_part};
+use super::codec::{self, CodecError, EntryDecoder, Redaction, RoomRow, decode_next_room, decode_snapshot_part};
 use super::keys::{self, RoomNumber};
 use super::options::EmbeddedOptions;
 
@@ -33,6 +36,12 @@ pub struct RoomInfo {
     pub tail: LogTail,
     /// The first number that is still kept.
     pub floor: Seq,
+}
+
+/// A redaction that is under way.
+pub(super) struct StoredRedaction {
+    pub room: RoomId,
+    pub target: Seq,
 }
 
 /// The open database.
@@ -138,16 +147,45 @@ impl Store {
         row.map(|row| decode_room(room.as_str(), &row)).transpose()
     }
 
-    /// Reads one entry.
-    pub fn entry(&self, room: &RoomId, number: RoomNumber, seq: Seq) -> Result<Option<Entry>, LogError> {
-        let entry = self.entries.get(keys::entry(number, seq)).map_err(to_log_error)?;
-        entry.map(|entry| decode_entry(&mut EntryDecoder::default(), room, seq, &entry)).transpose()
+    /// Reads one entry, as it was written.
+    pub fn entry(&self, room: RoomNumber, seq: Seq) -> Result<Option<UserValue>, LogError> {
+        self.entries.get(keys::entry(room, seq)).map_err(to_log_error)
     }
 
-    /// Reads the numbers of a target's edits.
-    pub fn edits_of(&self, room: &RoomId, number: RoomNumber, target: Seq) -> Result<Vec<Seq>, LogError> {
-        let edits = self.edits.prefix(keys::edits_of(number, target));
-        edits.map(|edit| number_of(room, &edit.key().map_err(to_log_error)?)).collect()
+    /// Reads what was written as an entry.
+    #[expect(clippy::unused_self, reason = "what is decoded was read from the store")]
+    pub fn decode(&self, room: &RoomId, seq: Seq, value: &[u8]) -> Result<Entry, LogError> {
+        decode_entry(&mut EntryDecoder::default(), room, seq, value)
+    }
+
+    /// Tells whether an entry has lost its body; none where it is not stored.
+    pub fn is_redacted(&self, room: RoomNumber, seq: Seq) -> Result<Option<bool>, LogError> {
+        Ok(self.entry(room, seq)?.map(|entry| codec::is_redacted(&entry)))
+    }
+
+    /// Finds the first of a target's edits within a range.
+    pub fn next_edit(&self, room: RoomNumber, target: Seq, within: Range<Seq>) -> Result<Option<Seq>, LogError> {
+        if within.is_empty() {
+            return Ok(None);
+        }
+        let keys = keys::edit(room, target, within.start)..keys::edit(room, target, within.end);
+        let Some(edit) = self.edits.range(keys).next() else { return Ok(None) };
+        number_of(&format!("of room number {}", room.0), &edit.key().map_err(to_log_error)?).map(Some)
+    }
+
+    /// Reads the redaction of a target that is under way.
+    pub fn redaction(&self, room: RoomNumber, target: Seq) -> Result<Option<Redaction>, LogError> {
+        let row = self.rooms.get(keys::redaction(room, target)).map_err(to_log_error)?;
+        Ok(row.map(|row| decode_redaction(&row)).transpose()?.map(|(redaction, _)| redaction))
+    }
+
+    /// Iterates over the redactions that are under way.
+    pub fn redactions(&self) -> impl Iterator<Item = Result<StoredRedaction, LogError>> {
+        self.rooms.range(keys::redactions()).map(|row| {
+            let (key, value) = row.into_inner().map_err(to_log_error)?;
+            let (_, room) = decode_redaction(&value)?;
+            Ok(StoredRedaction { room, target: number_of("of a redaction", &key)? })
+        })
     }
 
     /// Reads a page of entries, as they stood at one moment.
@@ -169,17 +207,23 @@ impl Store {
         let mut bytes = 0;
         let mut next = first;
         let mut decoder = EntryDecoder::default();
+        let hidden = Hidden::of(&snapshot, self, row.number)?;
         let keys = keys::entry(row.number, first)..=keys::entry(row.number, last);
         for row in snapshot.range(&self.entries, keys).take(expected) {
             if !page.is_empty() && bytes >= range.bytes_max {
                 return Ok(page);
             }
             let (key, value) = row.into_inner().map_err(to_log_error)?;
-            let seq = number_of(room, &key)?;
+            let seq = number_of_entry(room, &key)?;
             if seq != next {
                 return Err(missing(room, next));
             }
-            let entry = decode_entry(&mut decoder, room, seq, &value)?;
+            let mut entry = decode_entry(&mut decoder, room, seq, &value)?;
+            if let Some(hidden) = &hidden
+                && hidden.hides(&entry)?
+            {
+                entry.redact();
+            }
             bytes += entry.weight_bytes();
             page.push(entry);
             next = next.next();
@@ -187,21 +231,18 @@ impl Store {
         if page.len() < expected { Err(missing(room, next)) } else { Ok(page) }
     }
 
-    /// Reads the keys and values of at most `max` entries from one number up to another.
-    pub fn entries_between(
-        &self,
-        room: &RoomId,
+    /// Iterates over the entries from one number up to another, each with its size on the disk in bytes.
+    pub fn entries_between<'a>(
+        &'a self,
+        room: &'a RoomId,
         number: RoomNumber,
         (from, through): (Seq, Seq),
-        max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
+    ) -> impl Iterator<Item = Result<(Entry, usize), LogError>> + 'a {
         let mut decoder = EntryDecoder::default();
-        let rows = self.entries.range(keys::entry(number, from)..=keys::entry(number, through)).take(max);
-        rows.map(|row| {
+        self.entries.range(keys::entry(number, from)..=keys::entry(number, through)).map(move |row| {
             let (key, value) = row.into_inner().map_err(to_log_error)?;
-            decode_entry(&mut decoder, room, number_of(room, &key)?, &value)
+            Ok((decode_entry(&mut decoder, room, number_of_entry(room, &key)?, &value)?, value.len()))
         })
-        .collect()
     }
 
     /// Returns the numbers of a room's snapshots, the newest first.
@@ -264,6 +305,37 @@ impl Store {
     }
 }
 
+/// The redactions of a room that are under way, where there are any: what they cover still has its body on the disk.
+struct Hidden<'a> {
+    snapshot: &'a Snapshot,
+    store: &'a Store,
+    room: RoomNumber,
+}
+
+impl<'a> Hidden<'a> {
+    fn of(snapshot: &'a Snapshot, store: &'a Store, room: RoomNumber) -> Result<Option<Self>, LogError> {
+        let Some(first) = snapshot.range(&store.rooms, keys::redactions_of(room)).next() else { return Ok(None) };
+        first.key().map_err(to_log_error)?;
+        Ok(Some(Self { snapshot, store, room }))
+    }
+
+    fn hides(&self, entry: &Entry) -> Result<bool, LogError> {
+        if entry.is_redacted() || !entry.kind.is_redactable() {
+            return Ok(false);
+        }
+        let edited = entry.target.filter(|_| entry.kind == Kind::Edit);
+        for target in edited.into_iter().chain([entry.seq]) {
+            let row = self.snapshot.get(&self.store.rooms, keys::redaction(self.room, target)).map_err(to_log_error)?;
+            if let Some(row) = row
+                && entry.seq < decode_redaction(&row)?.0.before
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 fn decode_room(name: &str, bytes: &[u8]) -> Result<RoomRow, LogError> {
     RoomRow::decode(bytes).map_err(|error| damaged(&format!("the row of room {name}"), &error))
 }
@@ -272,9 +344,16 @@ fn decode_entry(decoder: &mut EntryDecoder, room: &RoomId, seq: Seq, bytes: &[u8
     decoder.decode(seq, bytes).map_err(|error| damaged(&format!("entry {seq} of room {room}"), &error))
 }
 
-fn number_of(room: &RoomId, key: &[u8]) -> Result<Seq, LogError> {
-    keys::last_number(key)
-        .ok_or_else(|| LogError::Damaged(format!("a row of room {room} has a key that was never written")))
+fn decode_redaction(bytes: &[u8]) -> Result<(Redaction, RoomId), LogError> {
+    Redaction::decode(bytes).map_err(|error| damaged("a redaction", &error))
+}
+
+fn number_of_entry(room: &RoomId, key: &[u8]) -> Result<Seq, LogError> {
+    number_of(&format!("of room {room}"), key)
+}
+
+fn number_of(what: &str, key: &[u8]) -> Result<Seq, LogError> {
+    keys::last_number(key).ok_or_else(|| LogError::Damaged(format!("a row {what} has a key that was never written")))
 }
 
 fn damaged(what: &str, error: &CodecError) -> LogError {

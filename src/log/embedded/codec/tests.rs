@@ -55,6 +55,7 @@ proptest! {
         let mut decoder = EntryDecoder::default();
         for entry in entries {
             let bytes = encode_entry(&entry);
+            prop_assert_eq!(is_redacted(&bytes), entry.is_redacted());
             prop_assert_eq!(decoder.decode(entry.seq, &bytes), Ok(entry));
         }
     }
@@ -71,6 +72,15 @@ proptest! {
         let bytes = row.encode();
         prop_assert_eq!(RoomRow::decode(&bytes), Ok(row));
         prop_assert_eq!(RoomRow::decode(&bytes[..bytes.len() - 1]), Err(CodecError::Truncated));
+    }
+
+    #[test]
+    fn redactions_come_back(before in number(), next in number(), room in "[a-z0-9][a-z0-9._-]{0,20}") {
+        let (redaction, room) =
+            (Redaction { before: Seq::new(before), next: Seq::new(next) }, RoomId::parse(&room).unwrap());
+        let bytes = redaction.encode(&room);
+        prop_assert_eq!(Redaction::decode(&bytes), Ok((redaction, room.clone())));
+        prop_assert!(Redaction::decode(&bytes[..bytes.len() - room.as_str().len()]).is_err());
     }
 
     #[test]
