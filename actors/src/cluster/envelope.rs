@@ -65,7 +65,7 @@ pub enum Payload {
 }
 
 /// Writes of one device to one room, in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Submit {
     /// What each reply repeats.
     pub correlation: Correlation,
@@ -92,7 +92,7 @@ pub struct Correlation {
 
 /// One write on its way to the owner, who looks for its target itself as it does for its own connections: whether that was redacted
 /// is known there alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ForwardedWrite {
     /// The device's own counter of writes to the room, from 1.
     pub n: u64,
@@ -127,7 +127,7 @@ pub struct SubmitReply {
 }
 
 /// A watch of one room, by the node that sends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Watch {
     /// Which room.
     pub room: RoomId,
@@ -136,7 +136,7 @@ pub struct Watch {
 }
 
 /// A room's owner sends everything after `head` from now on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WatchConfirmed {
     /// Which room.
     pub room: RoomId,
@@ -153,7 +153,7 @@ pub struct WatchConfirmed {
 }
 
 /// A committed batch, all of it under one fence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// Of which room.
     pub room: RoomId,
@@ -192,7 +192,7 @@ impl Batch {
 }
 
 /// How far the rooms are that one node watches at another.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Beacon {
     /// One more than that of the beacon before it to the same node.
     pub number: u64,
@@ -203,7 +203,7 @@ pub struct Beacon {
 }
 
 /// How far a room is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomHead {
     /// Which room.
     pub room: RoomId,

@@ -4,16 +4,20 @@
 
 mod dice;
 mod nodes;
+mod totals;
 mod world;
 
-use self::world::{Totals, World};
+use self::totals::Totals;
+use self::world::World;
 
-/// One run: ten seconds of commits and faults, then a quiet time in which everything must come together.
+/// One run: some seconds of commits and faults, of some seeds so many that watches expire, then two quiet ones after which
+/// everything has come together.
 fn run(seed: u64, log_fails: bool) -> Totals {
     let mut world = World::new(seed, log_fails);
-    world.run_until(12_000);
+    let faults_ms = if seed.is_multiple_of(4) { 40_000 } else { 12_000 };
+    world.run_until(faults_ms);
     world.heal();
-    world.run_until(14_000);
+    world.run_until(faults_ms + 2_000);
     world.assert_together();
     world.totals
 }

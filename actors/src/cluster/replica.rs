@@ -109,7 +109,7 @@ impl Replica {
                 }
             }
             Input::GapPossible => self.doubt(now_ms),
-            Input::Tail { read, result } => self.tail_read(now_ms, read, result, effects),
+            Input::Tail { read, result } => self.tail_read(now_ms, read, result.ok(), effects),
             Input::Entries { read, result } => self.entries_read(now_ms, read, result, effects),
             Input::Tick => {}
         }

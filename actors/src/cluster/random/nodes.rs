@@ -118,10 +118,16 @@ impl SimNode {
         self.carry_out_links(now_ms, told, wants);
     }
 
-    /// The node has read the takeovers.
-    pub fn read_takeovers(&mut self, now_ms: u64, takeovers: &[(RoomId, Epoch)], wants: &mut Vec<Want>) {
+    /// The node has read the takeovers; an owner that is not aware goes on to think that it is one.
+    pub fn read_takeovers(
+        &mut self,
+        now_ms: u64,
+        takeovers: &[(RoomId, Epoch)],
+        is_aware: bool,
+        wants: &mut Vec<Want>,
+    ) {
         for (room, epoch) in takeovers {
-            if self.owned.get(room).is_some_and(|owned| owned.standing.epoch < *epoch) {
+            if is_aware && self.owned.get(room).is_some_and(|owned| owned.standing.epoch < *epoch) {
                 self.give_up(now_ms, room, None, wants);
             }
             self.feed(now_ms, room, Input::TakenOver(*epoch), wants);

@@ -1,5 +1,7 @@
 //! The world of a random run: the log, the ownership, the bus, time, and what goes wrong.
 
+mod faults;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use rollcall_protocol::{Epoch, RoomId, Seq};
 
 use super::dice::Dice;
 use super::nodes::{SimNode, Want};
+use super::totals::Totals;
 use crate::cluster::replica::{Input, OwnerAnswer};
 use crate::cluster::test_rooms::{TestRoom, fence, node, room};
 use crate::cluster::{Envelope, Incarnation, NodeRef, Payload, RoomStanding};
@@ -18,68 +21,6 @@ const TICK_MS: u64 = 20;
 
 /// Entries that were committed this long ago, in milliseconds, are shown everywhere.
 const SHOWN_WITHIN_MS: u64 = 2_000;
-
-/// What happened, over all runs.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Totals {
-    pub lost_batches: u64,
-    /// Of which no later batch of their room told for a second.
-    pub lost_tails: u64,
-    pub lost_beacons: u64,
-    pub repeated: u64,
-    pub gaps_by_number: u64,
-    pub gaps_by_silence: u64,
-    pub hand_overs: u64,
-    pub takeovers: u64,
-    pub restarts: u64,
-    pub pauses: u64,
-    pub for_another_life: u64,
-    pub failed_reads: u64,
-    /// Entries that were shown after the log was asked for them.
-    pub read_entries: u64,
-    pub shown: u64,
-}
-
-impl Totals {
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            lost_batches: self.lost_batches + other.lost_batches,
-            lost_tails: self.lost_tails + other.lost_tails,
-            lost_beacons: self.lost_beacons + other.lost_beacons,
-            repeated: self.repeated + other.repeated,
-            gaps_by_number: self.gaps_by_number + other.gaps_by_number,
-            gaps_by_silence: self.gaps_by_silence + other.gaps_by_silence,
-            hand_overs: self.hand_overs + other.hand_overs,
-            takeovers: self.takeovers + other.takeovers,
-            restarts: self.restarts + other.restarts,
-            pauses: self.pauses + other.pauses,
-            for_another_life: self.for_another_life + other.for_another_life,
-            failed_reads: self.failed_reads + other.failed_reads,
-            read_entries: self.read_entries + other.read_entries,
-            shown: self.shown + other.shown,
-        }
-    }
-
-    /// Tells whether everything that these runs are for has happened, and not just once.
-    pub fn each_happened(&self) -> bool {
-        let each = [
-            self.lost_batches,
-            self.lost_tails,
-            self.lost_beacons,
-            self.repeated,
-            self.gaps_by_number,
-            self.gaps_by_silence,
-            self.hand_overs,
-            self.takeovers,
-            self.restarts,
-            self.pauses,
-            self.for_another_life,
-            self.read_entries,
-            self.shown,
-        ];
-        each.into_iter().all(|count| count >= 20)
-    }
-}
 
 #[derive(Debug)]
 enum Event {
@@ -98,11 +39,15 @@ pub struct World {
     /// Until when each node is paused, and cut off from the bus.
     paused_until_ms: [u64; 3],
     cut_until_ms: [Option<u64>; 3],
+    /// Until when each node does not learn that its rooms were taken over.
+    unaware_until_ms: [u64; 3],
     bus_down_until_ms: Option<u64>,
     logs: BTreeMap<RoomId, TestRoom>,
     committed_at_ms: BTreeMap<RoomId, Vec<u64>>,
     owners: BTreeMap<RoomId, Option<usize>>,
     epochs: BTreeMap<RoomId, u64>,
+    /// Until when the ownership still names the owner before, in that life.
+    rewound: BTreeMap<RoomId, (u64, OwnerAnswer)>,
     takeovers: Vec<(RoomId, Epoch)>,
     lost_at: VecDeque<(u64, RoomId, Seq)>,
     log_fails: bool,
@@ -120,11 +65,13 @@ impl World {
             nodes: NODES.iter().map(|name| SimNode::new(node(name), 0)).collect(),
             paused_until_ms: [0; 3],
             cut_until_ms: [None; 3],
+            unaware_until_ms: [0; 3],
             bus_down_until_ms: None,
             logs: ROOMS.iter().map(|name| (room(name), TestRoom::new(room(name)))).collect(),
             committed_at_ms: ROOMS.iter().map(|name| (room(name), Vec::new())).collect(),
             owners: ROOMS.iter().map(|name| (room(name), None)).collect(),
             epochs: ROOMS.iter().map(|name| (room(name), 0)).collect(),
+            rewound: BTreeMap::new(),
             takeovers: Vec::new(),
             lost_at: VecDeque::new(),
             log_fails,
@@ -163,20 +110,6 @@ impl World {
         }
     }
 
-    /// Ends all faults.
-    pub fn heal(&mut self) {
-        self.healed = true;
-        self.paused_until_ms = [self.now_ms; 3];
-        let (bus, cuts) = (self.bus_down_until_ms.is_some(), self.cut_until_ms);
-        self.bus_down_until_ms = None;
-        self.cut_until_ms = [None; 3];
-        for (at, cut) in cuts.into_iter().enumerate() {
-            if bus || cut.is_some() {
-                self.on_node(at, SimNode::reconnected);
-            }
-        }
-    }
-
     /// Every replica shows all that the log has.
     pub fn assert_together(&self) {
         for node in &self.nodes {
@@ -197,7 +130,8 @@ impl World {
             self.on_node(at, SimNode::tick);
             if (now_ms + 300 * at as u64).is_multiple_of(1_000) {
                 let takeovers = self.takeovers.clone();
-                self.on_node(at, |node, now_ms, wants| node.read_takeovers(now_ms, &takeovers, wants));
+                let is_aware = now_ms >= self.unaware_until_ms[at];
+                self.on_node(at, |node, now_ms, wants| node.read_takeovers(now_ms, &takeovers, is_aware, wants));
             }
         }
         // Commits come in bursts, so that a lost batch is often the last for a while.
@@ -214,73 +148,10 @@ impl World {
         self.schedule(now_ms + TICK_MS, Event::Tick);
     }
 
-    fn fail(&mut self) {
-        let at = usize::try_from(self.dice.range(0, 3)).unwrap();
-        let room = room(self.dice.pick(&ROOMS[..]));
-        match self.dice.range(0, 2_000) {
-            0..8 if self.now_ms >= self.paused_until_ms[at] => {
-                self.totals.pauses += 1;
-                self.paused_until_ms[at] = self.now_ms + self.dice.range(100, 3_000);
-            }
-            8..16 => self.cut_until_ms[at] = Some(self.now_ms + self.dice.range(50, 2_500)),
-            16..20 => self.bus_down_until_ms = Some(self.now_ms + self.dice.range(50, 3_000)),
-            20..26 => self.restart(at),
-            26..36 => self.hand_over(&room, at),
-            36..46 => self.activate(&room, at),
-            _ => {}
-        }
-    }
-
-    fn end_cuts(&mut self) {
-        let now_ms = self.now_ms;
-        let bus_is_back = self.bus_down_until_ms.take_if(|until| now_ms >= *until).is_some();
-        for at in 0..NODES.len() {
-            if self.cut_until_ms[at].take_if(|until| now_ms >= *until).is_some() || bus_is_back {
-                self.on_node(at, SimNode::reconnected);
-            }
-        }
-    }
-
-    /// A node crashes and begins another life.
-    fn restart(&mut self, at: usize) {
-        self.totals.restarts += 1;
-        self.collect_gaps(at);
-        let me = &self.nodes[at].me;
-        let me = NodeRef { incarnation: Incarnation(me.incarnation.0 + 1), ..me.clone() };
-        self.nodes[at] = SimNode::new(me, self.now_ms);
-        self.paused_until_ms[at] = 0;
-        self.owners.values_mut().for_each(|owner| *owner = owner.filter(|&owner| owner != at));
-        self.on_node(at, |node, now_ms, wants| {
-            ROOMS.iter().for_each(|name| node.show(now_ms, &room(name), wants));
-        });
-    }
-
     fn collect_gaps(&mut self, at: usize) {
         let (by_number, by_silence) = std::mem::take(&mut self.nodes[at].gaps);
         self.totals.gaps_by_number += by_number;
         self.totals.gaps_by_silence += by_silence;
-    }
-
-    /// The owner gives a room to another node.
-    fn hand_over(&mut self, room: &RoomId, to: usize) {
-        let Some(owner) = self.owners[room] else { return };
-        if owner == to || [owner, to].iter().any(|&at| self.now_ms < self.paused_until_ms[at]) {
-            return;
-        }
-        self.totals.hand_overs += 1;
-        let hint = self.dice.percent(50).then(|| self.nodes[to].me.clone());
-        self.on_node(owner, |node, now_ms, wants| node.give_up(now_ms, room, hint.as_ref(), wants));
-        self.begin_to_own(room, to);
-    }
-
-    /// A node fences the room, and whoever owned it does not notice by itself.
-    fn activate(&mut self, room: &RoomId, at: usize) {
-        if self.owners[room] == Some(at) || self.now_ms < self.paused_until_ms[at] {
-            return;
-        }
-        self.totals.takeovers += 1;
-        self.begin_to_own(room, at);
-        self.takeovers.push((room.clone(), Epoch::new(self.epochs[room])));
     }
 
     fn begin_to_own(&mut self, room: &RoomId, at: usize) {
@@ -342,7 +213,7 @@ impl World {
     fn carry_out(&mut self, at: usize, want: Want) {
         let (to, incarnation) = (at, self.nodes[at].me.incarnation);
         match want {
-            Want::Send { to, bytes } => self.send(&to, bytes),
+            Want::Send { to, bytes } => self.send(&to, &bytes),
             Want::FindOwner { room, life } => {
                 let soon = self.now_ms + self.dice.range(1, 20);
                 self.schedule(soon, Event::TellOwner { to, incarnation, room, life });
@@ -394,17 +265,19 @@ impl World {
     }
 
     fn owner_of(&self, room: &RoomId) -> OwnerAnswer {
+        let rewound = self.rewound.get(room).filter(|(until, _)| self.now_ms < *until && !self.healed);
         match self.owners[room] {
+            _ if rewound.is_some() => rewound.unwrap().1.clone(),
             _ if self.bus_down_until_ms.is_some() => OwnerAnswer::Unknown,
             Some(at) => OwnerAnswer::Owned { by: self.nodes[at].me.clone(), epoch: Epoch::new(self.epochs[room]) },
             None => OwnerAnswer::Nobody { preferred: self.nodes[room.as_str().len() % NODES.len()].me.clone() },
         }
     }
 
-    fn send(&mut self, to: &NodeRef, bytes: Bytes) {
+    fn send(&mut self, to: &NodeRef, bytes: &Bytes) {
         let to = self.nodes.iter().position(|node| node.me.node == to.node).unwrap();
         if self.bus_down_until_ms.is_some() || !self.healed && self.dice.percent(20) {
-            return self.lose(&bytes);
+            return self.lose(bytes);
         }
         let copies = if !self.healed && self.dice.percent(10) { 2 } else { 1 };
         self.totals.repeated += copies - 1;

@@ -158,15 +158,16 @@ impl Replica {
         read
     }
 
+    /// Takes the log's answer; none where it failed.
     pub(super) fn tail_read(
         &mut self,
         now_ms: u64,
         read: u64,
-        result: Result<Option<LogTail>, LogError>,
+        tail: Option<Option<LogTail>>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(flight) = self.reading.take(read, true) else { return };
-        let Ok(tail) = result else {
+        let Some(tail) = tail else {
             self.reading.tail_due_ms = Some(now_ms);
             return self.reading.retry_later(now_ms);
         };
