@@ -56,13 +56,13 @@ enum PayloadIn {
 /// Appends an envelope, without its format version, to `bytes`.
 pub(super) fn write_envelope(bytes: &mut Vec<u8>, from: &NodeRef, to: &NodeRef, payloads: &[Bytes]) {
     const ARRAY_OF_3: u8 = 0x93;
-    const ARRAY_OF_U16: u8 = 0xdc;
-    let count = u16::try_from(payloads.len()).expect("an envelope has far fewer payloads than 65,536");
+    const ARRAY_OF_U32: u8 = 0xdd;
+    let count = u32::try_from(payloads.len()).expect("four milliard payloads are not in memory");
     bytes.reserve(160 + payloads.iter().map(Bytes::len).sum::<usize>());
     bytes.push(ARRAY_OF_3);
     append(bytes, &node_out(from));
     append(bytes, &node_out(to));
-    bytes.push(ARRAY_OF_U16);
+    bytes.push(ARRAY_OF_U32);
     bytes.extend(count.to_be_bytes());
     payloads.iter().for_each(|payload| bytes.extend_from_slice(payload));
 }
