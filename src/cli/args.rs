@@ -157,7 +157,7 @@ pub struct TailArguments {
     pub after: Option<Seq>,
     /// How many entries to print of those that are there already.
     #[arg(long, value_name = "N", default_value_t = 10)]
-    pub last: usize,
+    pub last: u64,
     /// Prints one line of JSON an event.
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::TailArguments;
 use super::connect::{connect, refused, stopped};
 use super::failure::{Failure, Kind};
+use super::history::{page_entries, read_backward};
 use super::output;
 use super::render::{EntryLine, entry};
 
@@ -41,15 +42,11 @@ pub async fn tail(arguments: &TailArguments) -> Result<(), Failure> {
 }
 
 /// Prints the latest entries and returns the place after them.
-async fn print_latest(client: &Client, count: usize, printer: &Printer<'_>) -> Result<Cursor, Failure> {
-    let mut pages = client.history(printer.room.as_str())?.page_entries(count).latest();
-    let Some(page) = pages.next_page().await.transpose()? else {
-        return Ok(Cursor { seq: Seq::ZERO, hash: None });
-    };
-    for frame in page.list.iter().filter(|_| count > 0) {
-        printer.print_entry(frame)?;
-    }
-    Ok(Cursor { seq: page.list.last().map_or(page.head, |last| last.seq), hash: page.hash })
+async fn print_latest(client: &Client, count: u64, printer: &Printer<'_>) -> Result<Cursor, Failure> {
+    let pages = client.history(printer.room.as_str())?.page_entries(page_entries(count)).latest();
+    let past = read_backward(pages, count).await?;
+    past.entries.iter().try_for_each(|frame| printer.print_entry(frame))?;
+    Ok(past.end.unwrap_or(Cursor { seq: Seq::ZERO, hash: None }))
 }
 
 /// Why no event follows.

@@ -1,8 +1,29 @@
 //! A chat of terminals: send, tail, history.
 
+use rollcall_client::{Client, JoinFrom};
 use serde_json::Value;
 
-use super::program::Machine;
+use super::program::{Machine, Server};
+
+/// A server that takes writes as fast as they come.
+fn serve_without_rates(machine: &Machine) -> Server {
+    let lifted = ["limits.commands_per_connection_per_s=0", "limits.commands_per_user_per_s=0"];
+    machine.serve(&["--set", lifted[0], "--set", lifted[1]])
+}
+
+/// Sends messages of some length to a room, as one client: a process for each would take long.
+fn send_many(server: &Server, room: &str, messages: u64, text_chars: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::builder(server.url()).guest().build().unwrap();
+        let (writer, events) = client.join(room, JoinFrom::Head).await.unwrap().split();
+        drop(events);
+        for _ in 0..messages {
+            writer.send_text(&"x".repeat(text_chars)).await.unwrap();
+        }
+        client.close().await;
+    });
+}
 
 #[test]
 fn two_terminals_chat_and_survive_the_death_of_the_server() {
@@ -97,6 +118,30 @@ fn history_has_two_directions_and_an_end() {
     assert_eq!(numbers(&["--after", "2", "--limit", "1"]), ["#3"]);
     assert_eq!(numbers(&["--after", "9"]), [""; 0]);
     assert_eq!(machine.ask(&server, &["history", "nobody-wrote-here"]).done(), "");
+}
+
+#[test]
+fn as_many_as_were_asked_for_are_printed_however_many_pages_they_take() {
+    let machine = Machine::new();
+    let server = serve_without_rates(&machine);
+    // With the room's creation 601 entries: more than a page has by number, and by size, too.
+    send_many(&server, "general", 600, 2_000);
+    let numbers = |lines: &[String]| -> Vec<u64> {
+        let seq = |line: &String| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64();
+        lines.iter().filter_map(seq).collect()
+    };
+    let expected: Vec<u64> = (101..=601).collect();
+    let history = machine.ask(&server, &["history", "general", "--limit", "501", "--json"]);
+    assert_eq!(numbers(&history.done().lines().map(str::to_owned).collect::<Vec<_>>()), expected);
+    let mut tail = machine.start(&server, &["tail", "general", "--last", "501", "--json"]);
+    tail.wait_for(r#""seq":601"#);
+    assert_eq!(numbers(tail.seen()), expected);
+    // None of the old ones, and all of the new ones.
+    let mut tail = machine.start(&server, &["tail", "general", "--last", "0", "--json"]);
+    tail.wait_for(r#""event":"joined""#);
+    machine.ask(&server, &["send", "general", "new"]).done();
+    tail.wait_for(r#""seq":602"#);
+    assert_eq!(numbers(tail.seen()), [602]);
 }
 
 #[test]

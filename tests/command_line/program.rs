@@ -165,6 +165,11 @@ impl Running {
         }
     }
 
+    /// Returns the lines that were waited for, and those before them.
+    pub fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
