@@ -47,7 +47,6 @@ pub const RINGS: &[Ring] = &[
             "--package=rollcall-checker",
             "--package=rollcall",
             "--package=rollcall-client",
-            "--package=rollcall-load",
             "--package=xtask",
         ])],
     },
@@ -65,7 +64,10 @@ pub const RINGS: &[Ring] = &[
         name: "it",
         about: "one process with real WebSockets, and the release binary killed, traced and starved",
         needs: &[STRACE],
-        steps: &[BUILD_RELEASE, Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-it"])],
+        steps: &[
+            BUILD_RELEASE,
+            Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-it", "--package=rollcall-load"]),
+        ],
     },
     Ring {
         name: "services",

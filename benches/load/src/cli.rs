@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use rollcall_protocol::Format;
 
 use crate::payload::BODY_BYTES_MIN;
@@ -22,6 +24,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line; what is wrong with it ends the program, as clap does.
+    pub fn read() -> Self {
+        Self::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(arguments)?;
+        let (command, why) = match &cli.command {
+            Command::Activate(options) if options.common.url.is_some() => ("activate", "stops and starts the server"),
+            Command::Torture(options) if options.common.url.is_some() => ("torture", "kills the server with kill -9"),
+            _ => return Ok(cli),
+        };
+        let message = format!("--url cannot be used with {command}, which {why}: use --spawn");
+        Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -51,8 +71,14 @@ pub enum Command {
     /// Connections that resume from places far behind: how fast do they catch up?
     Catchup(Catchup),
     /// Rooms that were in no memory: how fast are they there, and does memory come back?
+    ///
+    /// Needs --spawn: between filling the rooms and joining them the server is stopped cleanly and started again, and its
+    /// memory is read, which nobody can do to a server at --url.
     Activate(Activate),
     /// A server that is killed under load, again and again, and clients too: is anything lost, doubled or reordered?
+    ///
+    /// Needs --spawn: the server is killed with kill -9 and started again on its data folder, which nobody can do to a server
+    /// at --url.
     Torture(Torture),
     /// Judges a history that --record has written.
     Check(Check),
@@ -62,7 +88,9 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(group(ArgGroup::new("server_choice").required(true).args(["url", "spawn"])))]
 pub struct Common {
-    /// A server that runs, as ws://HOST:PORT
+    /// A server that runs, as ws://HOST:PORT. Of itself a server holds each client to a rate, and closes connections that go
+    /// far beyond it (code 4005): for a closed loop or a high rate, start it with
+    /// `--set limits.commands_per_connection_per_s=0 --set limits.commands_per_user_per_s=0`
     #[arg(long)]
     pub url: Option<String>,
 
@@ -336,12 +364,10 @@ fn per_second(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Parser as _};
-
     use super::*;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
-        Cli::try_parse_from(std::iter::once("rollcall-load").chain(line.split(' '))).map(|cli| cli.command)
+        Cli::try_read(std::iter::once("rollcall-load").chain(line.split(' '))).map(|cli| cli.command)
     }
 
     #[test]
@@ -360,6 +386,18 @@ mod tests {
         assert!(parse("fanout").is_err());
         assert!(parse("fanout --spawn --url ws://localhost:7400").is_err());
         assert!(parse("fanout --url ws://localhost:7400 --data-dir d").is_err());
+    }
+
+    #[test]
+    fn what_kills_or_stops_its_server_takes_no_other_and_says_so() {
+        for command in ["activate", "torture"] {
+            assert!(parse(&format!("{command} --spawn")).is_ok());
+            let error = parse(&format!("{command} --url ws://localhost:7400")).unwrap_err();
+            assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ArgumentConflict, 2));
+            assert!(error.to_string().contains("use --spawn"), "{error}");
+            let help = parse(&format!("{command} --help")).unwrap_err().to_string();
+            assert!(help.contains("Needs --spawn"), "{help}");
+        }
     }
 
     #[test]

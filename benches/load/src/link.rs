@@ -1,12 +1,15 @@
 //! A lean connection: frames in, commands out, and nothing between. It does not reconnect and repairs nothing, so that one
 //! core can carry a thousand of them and still decode every delivery.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use anyhow::{Context as _, anyhow, bail};
 use futures_util::{Sink as _, Stream as _};
-use rollcall_protocol::{Body, Command, Format, Hello, Incoming, OkFields, Op, OutgoingCommand, Pong, Welcome};
+use rollcall_protocol::{
+    Body, CloseCode, Command, Format, Hello, Incoming, OkFields, Op, OutgoingCommand, Pong, Welcome,
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -23,6 +26,30 @@ pub const ASKED_ID_MAX: u64 = 99;
 
 /// What a connection reads at once, in bytes. Ten thousand of these buffers must fit beside the server.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
+
+/// The server closed a connection with a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The code.
+    pub code: u16,
+    /// What the server said with it.
+    pub reason: String,
+}
+
+impl Closed {
+    /// Tells whether the connection went beyond the server's rate.
+    pub fn is_rate_limited(&self) -> bool {
+        self.code == CloseCode::RateLimited.number()
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server closed with code {}: {}", self.code, self.reason)
+    }
+}
+
+impl std::error::Error for Closed {}
 
 /// A connection whose hello was accepted.
 pub struct Link {
@@ -150,8 +177,8 @@ impl Link {
                 Message::Text(text) => self.format.decode(text.as_bytes())?,
                 Message::Binary(bytes) => self.format.decode(bytes)?,
                 Message::Close(Some(frame)) => {
-                    let code = u16::from(frame.code);
-                    return Poll::Ready(Err(anyhow!("the server closed with code {code}: {}", frame.reason)));
+                    let closed = Closed { code: frame.code.into(), reason: frame.reason.to_string() };
+                    return Poll::Ready(Err(closed.into()));
                 }
                 Message::Close(None) => return Poll::Ready(Ok(None)),
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,

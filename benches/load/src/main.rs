@@ -31,7 +31,6 @@ mod verdict;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
@@ -45,7 +44,7 @@ const EXIT_FAILED: u8 = 3;
 const EXIT_ANOMALIES: u8 = 1;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let ended = Builder::new_current_thread()
         .enable_all()
         .build()

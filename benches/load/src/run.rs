@@ -36,6 +36,8 @@ pub struct Tally {
     pub sent: Cell<u64>,
     /// Writes that were acknowledged in the window.
     pub acked: Cell<u64>,
+    /// Writes that left in the whole run, each counted once.
+    pub sent_all: Cell<u64>,
     /// Entries that reached a connection in the window.
     pub deliveries: Cell<u64>,
     /// Writes of an open loop that left late, in the window.
@@ -56,6 +58,8 @@ pub struct Tally {
     pub restarts: Cell<u64>,
     /// Connections that ended before the run did.
     pub connections_lost: Cell<u64>,
+    /// Of these, connections that the server closed for their rate.
+    pub rate_limited: Cell<u64>,
     /// From when a write was due to its ack.
     pub ack: RefCell<Latency>,
     /// From when a write was due to its arrival.
@@ -113,6 +117,7 @@ impl Tally {
             window_start_us: Cell::new(u64::MAX),
             window_end_us: Cell::new(u64::MAX),
             sent: Cell::default(),
+            sent_all: Cell::default(),
             acked: Cell::default(),
             deliveries: Cell::default(),
             late: Cell::default(),
@@ -124,6 +129,7 @@ impl Tally {
             acked_all: Cell::default(),
             restarts: Cell::default(),
             connections_lost: Cell::default(),
+            rate_limited: Cell::default(),
             ack: RefCell::new(Latency::new()),
             delivery: RefCell::new(Latency::new()),
         }

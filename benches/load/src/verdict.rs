@@ -21,6 +21,10 @@ const READERS: u64 = 8;
 /// Connections of readers are numbered from here on, above all others.
 const READER_NUMBER_FIRST: u64 = 1 << 40;
 
+/// What to do about a server that holds clients to its rates.
+const LIFT_RATES: &str = "start that server with --set limits.commands_per_connection_per_s=0 --set \
+                          limits.commands_per_user_per_s=0, or ask for a lower --rate";
+
 /// The epoch of each entry, by room and number.
 type Epochs = HashMap<(String, u64), u64>;
 
@@ -73,6 +77,11 @@ pub async fn judge(run: &Run, report: &mut Report) -> anyhow::Result<Ending> {
     }
     if tally.connections_lost.get() > 0 {
         report.notes.push("connections were lost, so the figures are not of the load that was asked for".to_owned());
+    }
+    if tally.rate_limited.get() > 0 {
+        report
+            .notes
+            .push(format!("{} of them were closed for their rate (4005): {LIFT_RATES}", tally.rate_limited.get()));
     }
     let spoiled = proves_nothing || tally.refused.get() > 0 || tally.connections_lost.get() > 0;
     Ok(if spoiled { Ending::Spoiled } else { Ending::Clean })

@@ -61,6 +61,7 @@ pub async fn run(options: &Activate) -> anyhow::Result<Ending> {
     (report.rooms, report.entries) = (Some(options.rooms), Some(options.rooms * ENTRIES));
 
     Filler::fill(&run, &rooms).await.context("failed to fill the rooms")?;
+    (report.sent, report.acked) = (Some(run.tally.sent_all.get()), Some(run.tally.acked_all.get()));
     let server = stage.own_server()?;
     let stop = Instant::now();
     server.stop().await?;

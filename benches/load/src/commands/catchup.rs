@@ -80,11 +80,14 @@ pub async fn run(options: &Catchup) -> anyhow::Result<Ending> {
         let seconds = round_us.iter().sum::<u64>() as f64 / 1e6;
         report.seconds = Some(seconds);
         report.entries_per_s = Some((each_round * options.rounds) as f64 / seconds);
+        report.deliveries_per_s = report.entries_per_s;
         report.entries_per_s_first = Some(each_round as f64 * 1e6 / round_us[0] as f64);
         let server_cpu_us = end.server_cpu_us_since(&start);
         report.server_cpu_us_per_delivery = server_cpu_us.map(|us| us as f64 / (each_round * options.rounds) as f64);
     }
     report.entries = Some(each_round * options.rounds);
+    report.deliveries = Some(run.tally.deliveries_all.get());
+    (report.sent, report.acked) = (Some(run.tally.sent_all.get()), Some(run.tally.acked_all.get()));
     report.use_cpu(&start, &end);
     drop(readers);
     stage.close(&run, report).await

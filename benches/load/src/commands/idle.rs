@@ -9,6 +9,7 @@ use crate::load::settled;
 use crate::payload::BODY_BYTES_MIN;
 use crate::progress::Progress;
 use crate::seat::{Joining, Order, SeatedRooms};
+use crate::server::Spawned;
 use crate::stage::Stage;
 use crate::verdict::Ending;
 
@@ -21,12 +22,14 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Runs it.
 ///
 /// # Errors
-/// Where the run could not be carried out: without the server's process, nobody can tell its memory.
+/// Where the run could not be carried out.
 pub async fn run(options: &Idle) -> anyhow::Result<Ending> {
-    let mut stage = Stage::set(&options.common, "idle", &[]).await?;
+    let stage = Stage::set(&options.common, "idle", &[]).await?;
     let run = stage.begin()?;
     let mut report = stage.report();
-    let before_kib = stage.own_server()?.rss_kib()?;
+    // Of somebody else's server, nobody can tell the memory.
+    let rss_kib = || stage.server.as_ref().map(Spawned::rss_kib).transpose();
+    let before_kib = rss_kib()?;
     let rooms = options.connections.div_ceil(MEMBERS);
     let members = options.connections / rooms;
     let connections = rooms * members;
@@ -56,14 +59,14 @@ pub async fn run(options: &Idle) -> anyhow::Result<Ending> {
     let start = stage.mark(&run).await?;
     tokio::time::sleep(Duration::from_secs_f64(options.seconds)).await;
     let end = stage.mark(&run).await?;
-    let after_kib = stage.own_server()?.rss_kib()?;
+    let after_kib = rss_kib()?;
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    {
-        report.rss_kib_per_connection = Some(after_kib.saturating_sub(before_kib) as f64 / connections as f64);
-    }
+    let each_kib =
+        |(before_kib, after_kib): (u64, u64)| after_kib.saturating_sub(before_kib) as f64 / connections as f64;
+    report.rss_kib_per_connection = before_kib.zip(after_kib).map(each_kib);
     report.seconds = Some(options.seconds);
-    (report.rss_kib_before, report.rss_kib_after) = (Some(before_kib), Some(after_kib));
-    report.acked = Some(run.tally.acked_all.get());
+    (report.rss_kib_before, report.rss_kib_after) = (before_kib, after_kib);
+    (report.sent, report.acked) = (Some(run.tally.sent_all.get()), Some(run.tally.acked_all.get()));
     report.deliveries = Some(run.tally.deliveries_all.get());
     report.use_cpu(&start, &end);
     seated.close().await;

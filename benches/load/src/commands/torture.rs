@@ -77,7 +77,9 @@ pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
     report.seconds = Some(start.elapsed().as_secs_f64());
 
     report.kills = Some(options.kills);
-    report.acked = Some(run.tally.acked_all.get());
+    (report.sent, report.acked) = (Some(run.tally.sent_all.get()), Some(run.tally.acked_all.get()));
+    report.ack_ms = run.tally.ack.borrow().quantiles();
+    report.delivery_ms = run.tally.delivery.borrow().quantiles();
     report.restarts = Some(run.tally.restarts.get());
     report.deliveries = Some(run.tally.deliveries_all.get());
     stage.close(&run, report).await

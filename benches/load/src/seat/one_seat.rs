@@ -11,7 +11,7 @@ use super::deliveries::take_entries;
 use super::room_load::RoomLoad;
 use super::writer::Writer;
 use crate::history::Place;
-use crate::link::{ASKED_ID_MAX, Link};
+use crate::link::{ASKED_ID_MAX, Closed, Link};
 use crate::run::{Run, count};
 
 /// The name of every seat's device; each seat is a user of its own.
@@ -87,6 +87,9 @@ impl Seat {
         self.board.is_lost.set(true);
         if let Err(error) = ended {
             count(&self.run.tally.connections_lost);
+            if error.downcast_ref::<Closed>().is_some_and(Closed::is_rate_limited) {
+                count(&self.run.tally.rate_limited);
+            }
             self.run.history.borrow_mut().left(&self.place.conn, None, self.run.clock.now_us());
             eprintln!("connection {} ended: {error:#}", self.place.conn);
         }

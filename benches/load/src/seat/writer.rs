@@ -110,6 +110,7 @@ impl Writer {
         self.n += 1;
         let payload = Payload::make(self.body_bytes, &self.event.conn, self.n, due_us);
         let tally = &self.run.tally;
+        count(&tally.sent_all);
         if tally.in_window(sent_us) {
             count(&tally.sent);
             if sent_us.saturating_sub(due_us) > LATE_US {

@@ -39,19 +39,23 @@ impl DataFolder {
             Some(path) => path.to_owned(),
             None => folder_under_target()?,
         };
+        // Looked at before anything is made: a refusal leaves nothing behind.
+        let there = path.ancestors().find(|folder| folder.exists()).filter(|folder| !folder.as_os_str().is_empty());
+        let there = there.unwrap_or(Path::new("."));
+        let kind = statfs(there).context("failed to learn the file system")?.filesystem_type();
+        if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
+            bail!(
+                "{} is on {}, in memory: a sync there proves nothing; name another --data-dir",
+                path.display(),
+                file_system_of_folder(there)?
+            );
+        }
         fs::create_dir_all(&path).with_context(|| format!("failed to make the folder {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("failed to find the folder {}", path.display()))?;
         let mut inside = path.read_dir().with_context(|| format!("failed to look into {}", path.display()))?;
         ensure!(inside.next().is_none(), "{} is not empty: name a fresh folder", path.display());
 
-        let kind = statfs(&path).context("failed to learn the file system")?.filesystem_type();
-        let file_system = file_system_of(&path, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
-        if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
-            bail!(
-                "{} is on {file_system}, in memory: a sync there proves nothing; name another --data-dir",
-                path.display()
-            );
-        }
+        let file_system = file_system_of_folder(&path)?;
         Ok(Self { path, file_system, is_ours: named.is_none() })
     }
 
@@ -106,6 +110,11 @@ fn folder_under_target() -> anyhow::Result<PathBuf> {
     Ok(target.join("rollcall-load").join(std::process::id().to_string()))
 }
 
+fn file_system_of_folder(folder: &Path) -> anyhow::Result<String> {
+    let folder = folder.canonicalize().with_context(|| format!("failed to find the folder {}", folder.display()))?;
+    Ok(file_system_of(&folder, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()))
+}
+
 /// Finds the mount that a path lies under, and names its type and source.
 fn file_system_of(path: &Path, mountinfo: &str) -> String {
     let mounts = mountinfo.lines().filter_map(|line| {
@@ -148,8 +157,11 @@ mod tests {
         let shm = Path::new("/dev/shm");
         if statfs(shm).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC) {
             let folder = tempfile::tempdir_in(shm).unwrap();
-            let error = DataFolder::make(Some(folder.path())).unwrap_err();
-            assert!(error.to_string().contains("in memory"), "{error}");
+            for refused in [folder.path().to_owned(), folder.path().join("not/there")] {
+                let error = DataFolder::make(Some(&refused)).unwrap_err();
+                assert!(error.to_string().contains("in memory"), "{error}");
+            }
+            assert_eq!(folder.path().read_dir().unwrap().count(), 0, "a refusal left a folder behind");
         }
     }
 }

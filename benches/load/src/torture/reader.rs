@@ -9,7 +9,7 @@ use rollcall_protocol::Epoch;
 
 use super::talker::Talker;
 use crate::history::{Place, Push};
-use crate::payload::body_hash;
+use crate::payload::{body_hash, due_us};
 use crate::run::Run;
 
 /// Reads a room for one life of a client. Across all its connections, entries must come in one row: the judge is told of each
@@ -73,6 +73,9 @@ impl Reader {
             let body_hash = entry.body.as_ref().map_or(NO_BODY, |body| body_hash(body.as_str()));
             self.cursor.set(seq);
             let tally = &self.run.tally;
+            if let Some(due_us) = entry.body.as_ref().and_then(due_us) {
+                tally.delivery.borrow_mut().record_us(t.saturating_sub(due_us));
+            }
             tally.deliveries_all.set(tally.deliveries_all.get() + 1);
             let push = Push { seq, epoch: batch.epoch.map_or(0, Epoch::get), body_hash, t };
             self.keeps_back |= batch.epoch.is_none();

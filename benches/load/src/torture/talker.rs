@@ -122,6 +122,7 @@ impl Talker {
 
     fn write(&mut self, writer: &RoomWriter) -> (u64, PendingWrite) {
         self.n += 1;
+        count(&self.run.tally.sent_all);
         let invoked_us = self.run.clock.now_us();
         let payload = Payload::make(BODY_BYTES_MIN, &self.place.conn, self.n, invoked_us);
         let (op, target, body) = self.choose(payload.body);
@@ -190,7 +191,9 @@ impl Talker {
     }
 
     fn acked(&mut self, asked: &Asked, ack: Ack) {
-        count(&self.run.tally.acked_all);
+        let tally = &self.run.tally;
+        count(&tally.acked_all);
+        tally.ack.borrow_mut().record_us(self.run.clock.now_us().saturating_sub(asked.invoked_us));
         if asked.op == Op::Send {
             self.own.push(ack.seq);
             if self.own.len() > REMEMBERED_MAX {
