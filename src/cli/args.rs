@@ -1,7 +1,7 @@
 //! What may be typed.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use rollcall::auth::RoomPattern;
@@ -248,12 +248,23 @@ pub struct InspectArguments {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Says whether the configuration can be used; exit code 64 if it cannot.
-    Check(ConfigArguments),
+    Check(ConfigLookArguments),
     /// Prints the settings that hold and where each comes from. Secrets are hidden.
-    Show(ConfigArguments),
+    Show(ConfigLookArguments),
     /// Prints a file with every setting at its default, and what it means.
     #[command(after_help = "Example:\n  rollcall config default > rollcall.toml")]
     Default,
+}
+
+/// What `config check` and `config show` take.
+#[derive(Debug, Args)]
+pub struct ConfigLookArguments {
+    /// Prints one line of JSON; check: ok, file; show: of each setting its value and its source.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArguments,
 }
 
 /// What `audit` takes.
@@ -298,7 +309,11 @@ impl ConfigArguments {
 
     /// Reads the configuration, with these and further flags on top of it.
     pub fn load_with(&self, mut flags: Vec<FlagValue>) -> Result<Loaded, ConfigError> {
-        flags.extend(self.data.as_deref().map(|dir| flag("--data", "data.dir", path_text(dir))));
+        if let Some(dir) = &self.data {
+            // A path that is no text would be another one as text.
+            let text = dir.to_str().ok_or_else(|| ConfigError::NotUtf8 { source_name: "--data".to_owned() })?;
+            flags.push(flag("--data", "data.dir", text.to_owned()));
+        }
         flags.extend(self.set.iter().map(|(name, value)| flag("--set", name, value.clone())));
         Loaded::read(self.config.as_deref(), &flags)
     }
@@ -318,10 +333,6 @@ impl ServeArguments {
 
 fn flag(flag: &str, name: &str, value: String) -> FlagValue {
     FlagValue { flag: flag.to_owned(), name: name.to_owned(), value }
-}
-
-fn path_text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -1,14 +1,18 @@
 //! `rollcall config`.
 
-use rollcall::config::{default_toml, effective_toml};
+use rollcall::config::{default_toml, effective_json, effective_toml};
+use serde_json::json;
 
-use super::args::ConfigArguments;
+use super::args::ConfigLookArguments;
 use super::failure::Failure;
 use super::output;
 
 /// Says whether the configuration can be used.
-pub fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
-    let loaded = arguments.load()?;
+pub fn check(arguments: &ConfigLookArguments) -> Result<(), Failure> {
+    let loaded = arguments.config.load()?;
+    if arguments.json {
+        return output::json(&json!({"ok": true, "file": loaded.file}));
+    }
     match &loaded.file {
         Some(path) => output::line(&format!("the configuration can be used; its file is {}", path.display())),
         None => output::line("the configuration can be used; there is no file, so the defaults hold"),
@@ -16,8 +20,13 @@ pub fn check(arguments: &ConfigArguments) -> Result<(), Failure> {
 }
 
 /// Prints the settings that hold, and where each comes from.
-pub fn show(arguments: &ConfigArguments) -> Result<(), Failure> {
-    output::line(effective_toml(&arguments.load()?).trim_end())
+pub fn show(arguments: &ConfigLookArguments) -> Result<(), Failure> {
+    let loaded = arguments.config.load()?;
+    if arguments.json {
+        output::json(&effective_json(&loaded))
+    } else {
+        output::line(effective_toml(&loaded).trim_end())
+    }
 }
 
 /// Prints a file of the defaults.

@@ -24,7 +24,7 @@ pub enum Kind {
     Permission = 77,
 }
 
-/// The exit codes, as `--help` shows them.
+/// The exit codes (of a second signal, those that a shell gives to one that was not caught), as `--help` shows them.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0   done
@@ -33,7 +33,9 @@ Exit codes:
   64  the configuration cannot be used
   69  somebody is not there or busy: a server, a port, a data folder
   74  the disk or the network failed
-  77  not allowed, by the system or by the server";
+  77  not allowed, by the system or by the server
+  130 serve: ended at once by Ctrl-C (SIGINT) while it was stopping
+  143 serve: ended at once by SIGTERM while it was stopping";
 
 /// Why a command failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,6 +55,12 @@ impl Failure {
     /// The answer is no, and was printed.
     pub fn finding() -> Self {
         Self { kind: Kind::Finding, message: None }
+    }
+
+    /// Adds to the message what to do in this command.
+    pub fn and(mut self, advice: &str) -> Self {
+        self.message = self.message.map(|message| message + advice);
+        self
     }
 
     /// Returns the code that the process ends with.

@@ -35,7 +35,13 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
     if is_pretty {
         eprintln!("{}", banner(&server, &loaded));
     }
-    tracing::info!(public = %server.public_address(), ops = %server.ops_address(), "serving");
+    tracing::info!(
+        public = %server.public_address(),
+        ops = %server.ops_address(),
+        data = %absolute(&loaded.config.data.dir),
+        config = loaded.file.as_deref().map(absolute),
+        "serving"
+    );
     let number = signals.next().await;
     tracing::info!(signal = number, "stopping; a second signal ends at once");
     tokio::select! {
@@ -52,7 +58,7 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
 fn banner(server: &Server, loaded: &Loaded) -> String {
     let config = &loaded.config;
     let program = std::env::args().next().unwrap_or_else(|| "rollcall".to_owned());
-    let dir = std::path::absolute(&config.data.dir).unwrap_or_else(|_| config.data.dir.clone());
+    let dir = absolute(&config.data.dir);
     let public = server.public_address();
     let url = format!("ws://{public}/v1/ws");
     let address = if url == super::args::DEFAULT_URL { String::new() } else { format!(" --url {url}") };
@@ -69,7 +75,6 @@ fn banner(server: &Server, loaded: &Loaded) -> String {
          Ctrl-C stops it.",
         version = env!("CARGO_PKG_VERSION"),
         ops = server.ops_address(),
-        dir = dir.display(),
     )
 }
 

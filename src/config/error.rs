@@ -26,14 +26,20 @@ pub enum ConfigError {
         reason: String,
     },
     /// There is no such setting.
-    #[error("{source_name}: unknown setting `{name}`; did you mean `{nearest}`?")]
+    #[error("{source_name}: unknown setting `{name}`; {}", advice(nearest.as_deref()))]
     Unknown {
         /// Where it was set.
         source_name: String,
         /// What was written.
         name: String,
-        /// What there is.
-        nearest: String,
+        /// What there is that is written nearly so, if anything.
+        nearest: Option<String>,
+    },
+    /// A value, or the name of a variable, that is no text.
+    #[error("{source_name}: what is set there is not UTF-8")]
+    NotUtf8 {
+        /// Where it was set.
+        source_name: String,
     },
     /// A setting stands where a section must.
     #[error("{source_name}: `{name}` is a section, with settings such as `{example}`")]
@@ -67,6 +73,13 @@ pub enum ConfigError {
         /// What is wrong with it and what to do, as the end of a sentence.
         reason: String,
     },
+}
+
+fn advice(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "`rollcall config default` lists all".to_owned(),
+    }
 }
 
 impl ConfigError {

@@ -1,6 +1,7 @@
 //! Puts the layers on top of each other, checks each value where it was written, and remembers where it came from.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -66,10 +67,7 @@ impl Loaded {
             ),
             None => None,
         };
-        let variables = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
-            .collect();
+        let variables = own_variables(std::env::vars_os())?;
         Self::of_layers(path.as_deref().zip(text.as_deref()), variables, flags)
     }
 
@@ -88,11 +86,11 @@ impl Loaded {
         }
         variables.sort();
         for (variable, text) in variables {
-            let name = variable.trim_start_matches(VARIABLE_PREFIX).replace("__", ".").to_lowercase();
+            let name = variable.strip_prefix(VARIABLE_PREFIX).unwrap_or(&variable).replace("__", ".").to_lowercase();
             let row = find(&name).ok_or_else(|| ConfigError::Unknown {
                 source_name: "environment".to_owned(),
                 name: variable.clone(),
-                nearest: nearest(&name).variable(),
+                nearest: nearest(&name).map(SettingRow::variable),
             })?;
             layers.put_text(row, &text, Source::Variable(variable))?;
         }
@@ -100,7 +98,7 @@ impl Loaded {
             let row = find(name).ok_or_else(|| ConfigError::Unknown {
                 source_name: flag.clone(),
                 name: name.clone(),
-                nearest: nearest(name).name.to_owned(),
+                nearest: nearest(name).map(|row| row.name.to_owned()),
             })?;
             layers.put_text(row, value, Source::Flag(flag.clone()))?;
         }
@@ -225,29 +223,44 @@ fn find(name: &str) -> Option<&'static SettingRow> {
 fn setting_of(section: &'static SectionRow, key: &str, place: &Source) -> Result<&'static SettingRow, ConfigError> {
     section.settings.iter().find(|row| row.key == key).ok_or_else(|| {
         let name = format!("{}.{key}", section.name);
-        let nearest = nearest(&name).name.to_owned();
+        let nearest = nearest(&name).map(|row| row.name.to_owned());
         ConfigError::Unknown { source_name: place.to_string(), name, nearest }
     })
 }
 
-/// Finds the setting that somebody most likely meant: one of the same key in another section before all others.
-fn nearest(name: &str) -> &'static SettingRow {
+/// Takes the variables that are settings.
+fn own_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, ConfigError> {
+    let is_own = |name: &OsString| name.as_encoded_bytes().starts_with(VARIABLE_PREFIX.as_bytes());
+    let text = |name: &OsString, text: OsString| {
+        text.into_string().map_err(|_| ConfigError::NotUtf8 { source_name: name.to_string_lossy().into_owned() })
+    };
+    variables
+        .filter(|(name, _)| is_own(name))
+        .map(|(name, value)| Ok((text(&name, name.clone())?, text(&name, value)?)))
+        .collect()
+}
+
+/// Finds the setting that somebody most likely meant: one of the same key in another section before all others. None where
+/// all are too far for a slip of the fingers.
+fn nearest(name: &str) -> Option<&'static SettingRow> {
     let key = name.rsplit('.').next().unwrap_or(name);
     let distance = |row: &&SettingRow| {
         if row.key == key { 0 } else { strsim::damerau_levenshtein(row.name, name) }
     };
-    all_settings().min_by_key(distance).expect("there are settings")
+    let nearest = all_settings().min_by_key(distance)?;
+    // A third of a name written wrongly is a slip still; more is another word.
+    (distance(&nearest) <= name.chars().count().div_ceil(3)).then_some(nearest)
 }
 
-fn nearest_section(name: &str, whole: &str) -> String {
+fn nearest_section(name: &str, whole: &str) -> Option<String> {
     // A key of a section that was written at the top, such as `public = …`, is nearer to its setting than to any section.
     if let Some(row) = all_settings().find(|row| row.key == name) {
-        return row.name.to_owned();
+        return Some(row.name.to_owned());
     }
     let by_name = SECTIONS.iter().map(|section| section.name).min_by_key(|section| strsim::levenshtein(section, name));
     match by_name.filter(|section| strsim::levenshtein(section, name) <= 2) {
-        Some(section) => section.to_owned(),
-        None => nearest(whole).name.to_owned(),
+        Some(section) => Some(section.to_owned()),
+        None => nearest(whole).map(|row| row.name.to_owned()),
     }
 }
 

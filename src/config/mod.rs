@@ -19,7 +19,7 @@ mod value;
 pub use check::SecretError;
 pub use error::ConfigError;
 pub use layers::{FlagValue, Loaded, Sources};
-pub use print::{default_toml, effective_toml};
+pub use print::{default_toml, effective_json, effective_toml};
 pub use secret::Secret;
 pub use settings::{Auth, Config, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Rooms, SECTIONS};
 pub use source::Source;

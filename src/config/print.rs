@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use toml::{Table, Value};
 
-use super::{Config, Loaded, SECTIONS, SettingRow};
+use super::{Config, Loaded, SECTIONS, SectionRow, SettingRow};
 
 /// Returns a commented file that says what the defaults say.
 pub fn default_toml() -> String {
@@ -45,6 +45,22 @@ pub fn effective_toml(loaded: &Loaded) -> String {
         }
     }
     text
+}
+
+/// Returns the values that hold with where each came from, by section and key: `{"value", "source"}`. Secrets are hidden, and
+/// what is not set is null.
+///
+/// # Panics
+/// Never: the values are plain.
+pub fn effective_json(loaded: &Loaded) -> serde_json::Value {
+    let tree = tree_of(&loaded.config);
+    let setting = |row: &SettingRow| {
+        let value = serde_json::to_value(value_of(&tree, row)).expect("a configuration is a tree of plain values");
+        let source = loaded.sources.of(row.name).to_string();
+        (row.key.to_owned(), serde_json::json!({"value": value, "source": source}))
+    };
+    let section = |section: &SectionRow| (section.name.to_owned(), section.settings.iter().map(setting).collect());
+    serde_json::Value::Object(SECTIONS.iter().map(section).collect())
 }
 
 /// Returns the values as a tree; settings that are not set are left out, and secrets show as `***`.

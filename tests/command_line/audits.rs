@@ -84,6 +84,9 @@ fn a_served_room_and_its_folder_have_the_same_head_which_serves_as_an_anchor() {
     let served = machine.run(&["audit", "--url", &server.url(), "--room", "general", "--json"]);
     let found: Value = serde_json::from_str(served.done()).unwrap();
     assert_eq!((&found["ok"], &found["entries"], &found["head"]), (&true.into(), &4.into(), &4.into()));
+    // Of a room that nobody wrote to, a server says what a folder says.
+    let ended = machine.run(&["audit", "--url", &server.url(), "--room", "other"]);
+    assert_eq!(ended.failed(1), format!("rollcall: nobody has written to other at {}", server.url()));
     let anchor = format!("{}:{}", found["head"], found["hash"].as_str().unwrap());
     machine.ask(&server, &["send", "general", "four"]).done();
     server.stop();
@@ -116,5 +119,9 @@ fn compaction_leaves_a_whole_folder() {
     let ended = machine.run(&["compact", "--json"]);
     let sizes: Value = serde_json::from_str(ended.done()).unwrap();
     assert!(sizes["bytes_before"].is_u64() && sizes["bytes_after"].is_u64(), "{sizes}");
-    machine.run(&["audit"]).done();
+    let ended = machine.run(&["audit"]);
+    assert!(
+        ended.done().ends_with("1 room with 4 entries verified: no number is missing, every hash fits"),
+        "{ended:?}"
+    );
 }

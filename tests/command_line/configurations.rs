@@ -70,6 +70,34 @@ fn show_says_what_holds_and_from_where_and_hides_secrets() {
         assert!(shown.iter().any(|line| line == expected), "{expected} is not in {shown:#?}");
     }
     assert!(!ended.output.contains("canary"));
+
+    let ended = machine.run_with(&["config", "show", "--json", "--set", "logging.level=debug"], &variables, "");
+    let shown: serde_json::Value = serde_json::from_str(ended.done()).unwrap();
+    for (setting, expected) in [
+        ("/auth/secret", serde_json::json!({"value": "***", "source": "rollcall.toml:2"})),
+        ("/rooms/idle_ms", serde_json::json!({"value": 5, "source": "rollcall.toml:4"})),
+        ("/data/dir", serde_json::json!({"value": "elsewhere", "source": "ROLLCALL__DATA__DIR"})),
+        ("/logging/level", serde_json::json!({"value": "debug", "source": "--set"})),
+        ("/auth/guests", serde_json::json!({"value": null, "source": "default"})),
+    ] {
+        assert_eq!(shown.pointer(setting), Some(&expected), "{setting}");
+    }
+    assert!(!ended.output.contains("canary"));
+    assert_eq!(machine.run(&["config", "check", "--json"]).done(), r#"{"ok":true,"file":"rollcall.toml"}"#);
+}
+
+#[test]
+fn a_path_that_is_not_text_is_an_error_and_not_another_path() {
+    use std::os::unix::ffi::OsStrExt;
+    let machine = Machine::new();
+    let path = std::ffi::OsStr::from_bytes(b"\xff");
+    let flag = machine.command(&["config", "check", "--data"]).arg(path).output().unwrap();
+    let variable = machine.command(&["config", "check"]).env("ROLLCALL__DATA__DIR", path).output().unwrap();
+    for (ended, name) in [(flag, "--data"), (variable, "ROLLCALL__DATA__DIR")] {
+        assert_eq!(ended.status.code(), Some(64));
+        let errors = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(errors, format!("rollcall: {name}: what is set there is not UTF-8\n"));
+    }
 }
 
 #[test]
@@ -86,9 +114,14 @@ fn what_is_not_a_command_ends_with_code_2() {
 fn help_teaches() {
     let machine = Machine::new();
     let ended = machine.run(&["--help"]);
-    for expected in
-        ["rollcall send general 'hello'", "Exit codes:", "  64  the configuration cannot be used", "compact"]
-    {
+    for expected in [
+        "rollcall send general 'hello'",
+        "Exit codes:",
+        "  64  the configuration cannot be used",
+        "  130 serve",
+        "  143 serve",
+        "compact",
+    ] {
         assert!(ended.done().contains(expected), "{expected} is not in {}", ended.output);
     }
     let version = format!("rollcall {}", env!("CARGO_PKG_VERSION"));

@@ -33,6 +33,7 @@ fn a_data_folder_in_use_is_code_69_for_everybody_else() {
         let ended = machine.run(arguments);
         let expected = "rollcall: the data folder rollcall-data is in use by process ";
         assert!(ended.failed(69).starts_with(expected), "{}", ended.errors);
+        assert_eq!(ended.errors.contains("name it by --url"), arguments[0] == "audit", "{}", ended.errors);
     }
     server.stop();
     machine.run(&["audit"]).done();
@@ -55,6 +56,47 @@ fn one_signal_stops_gracefully_and_a_second_at_once() {
     assert_eq!(http_status(server.ops, "/livez"), 200);
     server.process.signal(Signal::SIGINT);
     assert_eq!(server.process.end().0, 130);
+
+    let mut server = machine.serve(&["--set", "drain.grace_ms=600000"]);
+    server.process.signal(Signal::SIGINT);
+    server.process.wait_for("stopping");
+    server.process.signal(Signal::SIGTERM);
+    assert_eq!(server.process.end().0, 143);
+}
+
+#[test]
+fn the_line_that_says_so_names_addresses_data_folder_and_configuration() {
+    let machine = Machine::new();
+    let start_line = |machine: &Machine| -> serde_json::Value {
+        let lines = machine.serve(&[]).stop();
+        let line = lines.iter().find(|line| line.contains(r#""message":"serving""#)).unwrap();
+        serde_json::from_str(line).unwrap()
+    };
+    let line = start_line(&machine);
+    assert_eq!(line["data"].as_str(), machine.path("rollcall-data").to_str());
+    assert_eq!(line.get("config"), None);
+    machine.write("rollcall.toml", "");
+    assert_eq!(start_line(&machine)["config"].as_str(), machine.path("rollcall.toml").to_str());
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_used_ends_with_a_code_and_what_is_wrong() {
+    let machine = Machine::new();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--set", "logging.level=error"];
+    let spoil = |name: &str, spoil: &dyn Fn(&std::path::Path)| {
+        machine.serve(&["--data", name]).stop();
+        spoil(&machine.path(name));
+        let data = ["--data", name];
+        [[&serve[..], &data].concat(), [&["audit"][..], &data].concat(), [&["compact"][..], &data].concat()]
+            .map(|arguments| machine.run(&arguments))
+    };
+    let format = |folder: &std::path::Path, text: &str| std::fs::write(folder.join("format"), text).unwrap();
+    for ended in spoil("newer", &|folder| format(folder, "9999\n")) {
+        assert!(ended.failed(74).contains("is written in format 9999"), "{}", ended.errors);
+    }
+    for ended in spoil("damaged", &|folder| format(folder, "one")) {
+        assert!(ended.failed(74).contains("is damaged"), "{}", ended.errors);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rollcall_actors::ports::{Log, LogError, ReadRange};
 use rollcall_protocol::{Hash, RoomId, Seq};
 
 use super::chain::{Break, ChainAudit, Verified};
-use super::report::Report;
+use super::report::{Report, nobody_has_written};
 use crate::cli::compact::open_log;
 use crate::cli::failure::{Failure, Kind};
 
@@ -22,7 +22,10 @@ pub async fn rooms(
     anchors: &[(Seq, Hash)],
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let log = open_log(config)?;
+    let log = open_log(config).map_err(|failure| match failure.kind {
+        Kind::Unavailable => failure.and("; to verify a room of a server that runs, name it by --url and --room"),
+        _ => failure,
+    })?;
     let failed = |error: LogError| Failure::new(Kind::Io, error);
     let mut is_found = false;
     for info in log.rooms() {
@@ -35,10 +38,7 @@ pub async fn rooms(
         report.room(&info.room, &found)?;
     }
     match only {
-        Some(room) if !is_found => {
-            let text = format!("nobody has written to {room} in {}", config.data.dir.display());
-            Err(Failure::new(Kind::Finding, text))
-        }
+        Some(room) if !is_found => Err(nobody_has_written(room, format_args!("in {}", config.data.dir.display()))),
         _ => Ok(()),
     }
 }

@@ -1,10 +1,12 @@
 //! What an audit prints.
 
+use std::fmt::Display;
+
 use rollcall_protocol::RoomId;
 use serde_json::json;
 
 use super::chain::{Break, Verified};
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, Kind};
 use crate::cli::output;
 
 /// Prints what was found in each room, and counts.
@@ -51,10 +53,26 @@ impl Report {
         let Self { json, rooms, entries, broken } = self;
         if !json {
             output::line(&match broken {
-                0 => format!("{rooms} rooms with {entries} entries verified: no number is missing, every hash fits"),
-                _ => format!("{broken} of {rooms} rooms are broken"),
+                0 => format!(
+                    "{} with {} verified: no number is missing, every hash fits",
+                    counted(rooms, "room", "rooms"),
+                    counted(entries, "entry", "entries")
+                ),
+                _ => format!(
+                    "{broken} of {} broken",
+                    if rooms == 1 { "1 room is".to_owned() } else { format!("{rooms} rooms are") }
+                ),
             })?;
         }
         if broken > 0 { Err(Failure::finding()) } else { Ok(()) }
     }
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Nobody has written to the room that was asked for: an audit of nothing proves nothing.
+pub fn nobody_has_written(room: &RoomId, place: impl Display) -> Failure {
+    Failure::new(Kind::Finding, format!("nobody has written to {room} {place}"))
 }

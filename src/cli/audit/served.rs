@@ -4,6 +4,7 @@ use rollcall_client::EntryFrame;
 use rollcall_protocol::{Entry, Hash, OwnerId, RoomId, Seq};
 
 use super::chain::{Break, ChainAudit, Verified};
+use super::report::nobody_has_written;
 use crate::cli::args::ServerArguments;
 use crate::cli::connect::connect;
 use crate::cli::failure::Failure;
@@ -17,9 +18,7 @@ pub async fn room(
     let client = connect(server).await?;
     // The latest page tells where history begins.
     let latest = client.history(room.as_str())?.page_entries(1).latest().next_page().await.transpose()?;
-    let Some(latest) = latest else {
-        return Ok(ChainAudit::new(room, Seq::FIRST, None, anchors).finish(Seq::ZERO));
-    };
+    let Some(latest) = latest else { return Err(nobody_has_written(room, format_args!("at {}", server.url))) };
     let first = latest.floor.max(Seq::FIRST);
     let mut pages = client.history(room.as_str())?.with_evidence().after(first.previous());
     let mut audit = None;

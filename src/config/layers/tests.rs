@@ -53,6 +53,14 @@ fn mistakes_in_a_file() {
         ("\n[data]\nidle_ms = 5", "rollcall.toml:3: unknown setting `data.idle_ms`; did you mean `rooms.idle_ms`?"),
         ("[rom]\nidle_ms = 5", "rollcall.toml:1: unknown setting `rom`; did you mean `rooms`?"),
         ("\n\nidle_ms = 5", "rollcall.toml:3: unknown setting `idle_ms`; did you mean `rooms.idle_ms`?"),
+        (
+            "[frobnicate]\nwidgets = 5",
+            "rollcall.toml:1: unknown setting `frobnicate`; `rollcall config default` lists all",
+        ),
+        (
+            "[rooms]\nfrobnicate = 5",
+            "rollcall.toml:2: unknown setting `rooms.frobnicate`; `rollcall config default` lists all",
+        ),
         ("rooms.idle = 5", "rollcall.toml:1: unknown setting `rooms.idle`; did you mean `rooms.idle_ms`?"),
         ("listen = \"0:1\"", "rollcall.toml:1: `listen` is a section, with settings such as `listen.public`"),
         ("[rooms]\nidle_ms = \"1m\"", "rollcall.toml:2: `rooms.idle_ms` takes a whole number from 0 on, not \"1m\""),
@@ -138,6 +146,23 @@ fn mistakes_in_the_environment_and_in_flags() {
 }
 
 #[test]
+fn a_variable_that_is_not_text_is_named_and_not_garbled() {
+    use std::os::unix::ffi::OsStringExt;
+    let not_text = OsString::from_vec(b"\xff\xfe".to_vec());
+    let others = (OsString::from("LANG"), not_text.clone());
+    assert_eq!(own_variables([others.clone()].into_iter()), Ok(Vec::new()));
+    let own = (OsString::from("ROLLCALL__DATA__DIR"), not_text);
+    let error = own_variables([others, own].into_iter()).unwrap_err().to_string();
+    assert_eq!(error, "ROLLCALL__DATA__DIR: what is set there is not UTF-8");
+}
+
+#[test]
+fn a_prefix_is_taken_off_once() {
+    let error = load("", &[("ROLLCALL__ROLLCALL__DATA__DIR", "x")], &[]).unwrap_err();
+    assert!(error.contains("unknown setting `ROLLCALL__ROLLCALL__DATA__DIR`"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     let error = Loaded::read(Some(Path::new("/nowhere/rollcall.toml")), &[]).unwrap_err().to_string();
     let expected = "failed to read the configuration /nowhere/rollcall.toml: No such file or directory (os error 2)";
@@ -158,7 +183,7 @@ fn a_secret_file_may_end_in_a_line_end() {
 #[test]
 fn every_variable_leads_to_its_setting() {
     for row in all_settings() {
-        let name = row.variable().trim_start_matches(VARIABLE_PREFIX).replace("__", ".").to_lowercase();
+        let name = row.variable().strip_prefix(VARIABLE_PREFIX).unwrap().replace("__", ".").to_lowercase();
         assert_eq!(find(&name).map(|found| found.name), Some(row.name));
     }
 }

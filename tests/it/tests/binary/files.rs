@@ -46,7 +46,8 @@ async fn a_thousand_connections_under_ulimit_n_512() {
         }
     }
     assert!((200..400).contains(&taken.len()), "{} were taken", taken.len());
-    assert!(refused > 0, "{refused} were told that there is no place, {cut} were cut off");
+    // Nine of ten of the refused hear why, at least.
+    assert!(refused >= 9 * cut && refused > 0, "{refused} were told that there is no place, {cut} were cut off");
 
     // The old ones, the log, and what operators look at go on.
     let began = Instant::now();
