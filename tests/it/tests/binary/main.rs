@@ -3,6 +3,7 @@
 
 mod crashes;
 mod files;
+mod folders;
 mod leaks;
 mod signals;
 mod trace;
