@@ -21,7 +21,7 @@ pub fn pushes() -> Vec<Vector> {
     let ping = Ping { heads: BTreeMap::from([(room_id(), Seq::new(8)), (quiet, Seq::ZERO)]) };
     let left = Left {
         room: room_id(),
-        error: ErrorFrame::new(ErrorCode::Expired, "entries below 4097 have expired")
+        error: ErrorFrame::new(ErrorCode::Expired, "entries before 4097 have expired")
             .detail("from", 6)
             .detail("to", 4096),
     };

@@ -31,13 +31,13 @@ pub fn refusals() -> Vec<Vector> {
             "error_unknown_op",
             "The server does not know the operation; the connection goes on.",
             Some(8),
-            &error(ErrorCode::UnknownOp, "unknown operation: dance"),
+            &error(ErrorCode::UnknownOp, "the operation \"dance\" is not known"),
         ),
         vector(
             "error_busy",
             "The room's queue is full: nothing was stored, and the same write is welcome later.",
             Some(9),
-            &error(ErrorCode::Busy, "the room's queue is full").retry_after_ms(250),
+            &error(ErrorCode::Busy, "the room's queue is full").retry_after_ms(200),
         ),
         vector(
             "error_outcome_unknown",
@@ -87,13 +87,15 @@ pub fn refusals() -> Vec<Vector> {
             "error_expired",
             "The cursor lies below the floor; the details name the range that is gone.",
             Some(4),
-            &error(ErrorCode::Expired, "entries below 4097 have expired").detail("from", 6).detail("to", 4096),
+            &error(ErrorCode::Expired, "entries before 4097 have expired").detail("from", 6).detail("to", 4096),
         ),
         vector(
             "error_diverged",
             "The cursor does not lie on this room's history.",
             Some(4),
-            &error(ErrorCode::Diverged, "the hash of entry 5 is another one"),
+            &error(ErrorCode::Diverged, "the cursor does not lie on this room's history")
+                .detail("after", 5)
+                .detail("head", 8),
         ),
     ]
 }

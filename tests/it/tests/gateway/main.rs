@@ -9,3 +9,4 @@ mod history;
 mod order;
 mod rooms;
 mod sessions;
+mod vectors;
