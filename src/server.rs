@@ -17,10 +17,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthSetupError, TokenVerifier};
 use crate::cluster::Alone;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, LogKind, SecretError};
 use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
 use crate::limits::FILES_RESERVED;
-use crate::log::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
+use crate::log::{
+    COMMIT_BUCKETS_US, CqlError, CqlLog, CqlOptions, EmbeddedLog, EmbeddedOptions, LogStats, NodeLog, OpenError,
+};
 use crate::metrics::{Figures, Metrics};
 use crate::ops::{Check, Ops, OpsError, Readiness};
 
@@ -30,7 +32,7 @@ pub use tuning::{Tuning, WrapLog};
 pub struct Server {
     public: SocketAddr,
     gateway: Arc<Gateway>,
-    log: Arc<EmbeddedLog>,
+    log: Arc<dyn NodeLog>,
     ops: Ops,
     serving: Check,
     drain: crate::config::Drain,
@@ -56,6 +58,12 @@ pub enum StartError {
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// The servers that keep the log cannot be used.
+    #[error(transparent)]
+    Cql(#[from] CqlError),
+    /// The password for them cannot be read.
+    #[error(transparent)]
+    Password(#[from] SecretError),
     /// The keys could not be read or made.
     #[error(transparent)]
     Auth(#[from] AuthSetupError),
@@ -199,7 +207,10 @@ impl Server {
     }
 }
 
-async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>, StartError> {
+async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<Arc<dyn NodeLog>, StartError> {
+    if config.log.kind == LogKind::Cql {
+        return Ok(Arc::new(CqlLog::open(CqlOptions::from_settings(&config.cql)?).await?));
+    }
     let dir = config.data.dir.clone();
     let options = EmbeddedOptions {
         gather: Duration::from_micros(config.log.gather_window_us),

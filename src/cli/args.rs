@@ -77,6 +77,9 @@ pub enum Command {
                             rollcall audit --url ws://127.0.0.1:7400/v1/ws --room general\n  \
                             rollcall audit --room general --anchor 1200:9f86d081884c7d65…")]
     Audit(AuditArguments),
+    /// Makes the tables of the CQL log.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Takes redacted and expired bodies off the disk, for good. The server must be stopped.
     Compact(CompactArguments),
 }
@@ -285,6 +288,31 @@ pub struct AuditArguments {
     /// Prints one line of JSON a room.
     #[arg(long)]
     pub json: bool,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArguments,
+}
+
+/// What to do with the tables of the CQL log.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Makes the tables where they are missing, by the settings of the section cql; what is there is left alone.
+    ///
+    /// With cql.replication it makes the keyspace too. The role needs the permission to create tables, which that of a server
+    /// does not.
+    #[command(
+        after_help = "Examples:\n  rollcall schema apply --set cql.contact_points='[\"db1:9042\"]' --set cql.replication='[\"dc1=3\"]'\n  \
+                            rollcall schema apply --print | cqlsh db1 -k rollcall"
+    )]
+    Apply(SchemaArguments),
+}
+
+/// What `schema apply` takes.
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// Prints the statements, with what they are for, instead of running them.
+    #[arg(long)]
+    pub print: bool,
     /// Where the configuration comes from.
     #[command(flatten)]
     pub config: ConfigArguments,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use rollcall::auth::AuthSetupError;
 use rollcall::config::ConfigError;
-use rollcall::log::OpenError;
+use rollcall::log::{CqlError, OpenError};
 use rollcall::server::StartError;
 
 /// What a command's exit code tells a script. The numbers from 64 on are those of sysexits.h.
@@ -95,6 +95,23 @@ impl From<OpenError> for Failure {
     }
 }
 
+impl From<CqlError> for Failure {
+    fn from(error: CqlError) -> Self {
+        let kind = match &error {
+            CqlError::Unreachable { .. } => Kind::Unavailable,
+            CqlError::Credentials { .. } | CqlError::Permission { .. } => Kind::Permission,
+            CqlError::Refused { .. } => Kind::Io,
+            CqlError::Certificates { .. }
+            | CqlError::NoKeyspace { .. }
+            | CqlError::NoSchema { .. }
+            | CqlError::SchemaVersion { .. }
+            | CqlError::SeveralDatacenters { .. }
+            | CqlError::Datacenter { .. } => Kind::Config,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl From<AuthSetupError> for Failure {
     fn from(error: AuthSetupError) -> Self {
         let kind = match &error {
@@ -113,6 +130,8 @@ impl From<StartError> for Failure {
             StartError::Config(error) => error.into(),
             StartError::Log(error) => error.into(),
             StartError::Auth(error) => error.into(),
+            StartError::Cql(error) => error.into(),
+            StartError::Password(error) => Self::new(Kind::Config, error),
             StartError::Listen { ref source, .. } => Self::new(kind_of(source), &error),
             StartError::Ops(ref ops) => Self::new(kind_of(&ops.source), &error),
             StartError::Actors(_) => Self::new(Kind::Io, error),

@@ -14,6 +14,7 @@ mod history;
 mod output;
 mod render;
 mod run;
+mod schema;
 mod send;
 mod serve;
 mod state;

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::args::{Arguments, Command, ConfigCommand, TokenCommand};
+use super::args::{Arguments, Command, ConfigCommand, SchemaCommand, TokenCommand};
 use super::failure::{Failure, Kind};
-use super::{audit, compact, config, history, send, serve, tail, token};
+use super::{audit, compact, config, history, schema, send, serve, tail, token};
 
 /// Reads the command line, does what it says, and returns the code to end with.
 pub fn run() -> ExitCode {
@@ -21,6 +21,7 @@ pub fn run() -> ExitCode {
         Command::Config(ConfigCommand::Show(arguments)) => config::show(&arguments),
         Command::Config(ConfigCommand::Default) => config::default(),
         Command::Audit(arguments) => block_on(audit::audit(&arguments)),
+        Command::Schema(SchemaCommand::Apply(arguments)) => block_on(schema::apply(&arguments)),
         Command::Compact(arguments) => block_on(compact::compact(&arguments)),
     };
     match result {

@@ -1,6 +1,9 @@
 //! What no value shows alone: which go together.
 
-use super::{Auth, Config, ConfigError, Secret, Sources};
+use std::path::Path;
+
+use super::{Auth, Config, ConfigError, Cql, LogKind, Secret, Sources};
+use crate::log::cql::schema::Replicas;
 
 /// A shorter key of HS256 could be guessed; RFC 7518, section 3.2, asks for as many bits as the hash has.
 const SECRET_BYTES_MIN: usize = 32;
@@ -8,7 +11,10 @@ const SECRET_BYTES_MIN: usize = 32;
 /// The longest that a group of writes may be held for more to come, in microseconds.
 const GATHER_WINDOW_US_MAX: u64 = 1_000;
 
-/// What is wrong with the configured secret.
+/// The longest name of a keyspace.
+const KEYSPACE_BYTES_MAX: usize = 48;
+
+/// What is wrong with a configured secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{setting}` {reason}")]
 pub struct SecretError {
@@ -34,22 +40,9 @@ impl Auth {
     /// # Errors
     /// Where both places are set, the file cannot be read, or the secret is too short.
     pub fn read_secret(&self) -> Result<Option<Secret>, SecretError> {
-        let (setting, secret) = match (&self.secret, &self.secret_file) {
-            (Some(_), Some(_)) => {
-                let reason = "is set and `auth.secret_file` too: keep one of them".to_owned();
-                return Err(SecretError { setting: "auth.secret", reason });
-            }
-            (None, None) => return Ok(None),
-            (Some(secret), None) => ("auth.secret", secret.clone()),
-            (None, Some(path)) => {
-                let text = std::fs::read_to_string(path).map_err(|error| SecretError {
-                    setting: "auth.secret_file",
-                    reason: format!("names {}, which cannot be read: {error}", path.display()),
-                })?;
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                ("auth.secret_file", Secret::new(text.strip_suffix('\r').unwrap_or(text)))
-            }
-        };
+        let secret = ("auth.secret", self.secret.as_ref());
+        let file = ("auth.secret_file", self.secret_file.as_deref());
+        let Some((setting, secret)) = read_secret(secret, file)? else { return Ok(None) };
         let bytes = secret.reveal().len();
         if bytes < SECRET_BYTES_MIN {
             let reason = format!(
@@ -59,6 +52,95 @@ impl Auth {
             return Err(SecretError { setting, reason });
         }
         Ok(Some(secret))
+    }
+}
+
+impl Cql {
+    /// Returns the password, from its file where it has one.
+    ///
+    /// # Errors
+    /// Where both places are set, or the file cannot be read.
+    pub fn read_password(&self) -> Result<Option<Secret>, SecretError> {
+        let password = ("cql.password", self.password.as_ref());
+        let file = ("cql.password_file", self.password_file.as_deref());
+        Ok(read_secret(password, file)?.map(|(_, password)| password))
+    }
+
+    /// Returns the copies that the keyspace is made with; none where it is not to be made.
+    ///
+    /// # Errors
+    /// Says what is wrong with an item, as the end of a sentence.
+    pub fn replicas(&self) -> Result<Vec<Replicas>, String> {
+        let replicas = |item: &String| {
+            let (datacenter, factor) = item.split_once('=')?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+            let factor = factor.trim().parse().ok().filter(|&factor| factor > 0)?;
+            let datacenter = Some(datacenter.trim()).filter(|name| !name.is_empty() && name.chars().all(is_name))?;
+            Some(Replicas { datacenter: datacenter.to_owned(), factor })
+        };
+        let parse =
+            |item| replicas(item).ok_or(format!("holds \"{item}\": write a data centre and its copies, such as dc1=3"));
+        self.replication.iter().map(parse).collect()
+    }
+
+    /// Checks what goes together.
+    ///
+    /// # Errors
+    /// Names the setting and says what is wrong with it, as the end of a sentence.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let password = self.read_password().map_err(|SecretError { setting, reason }| (setting, reason))?;
+        if self.contact_points.is_empty() {
+            return Err(("cql.contact_points", "is empty: name at least one server".to_owned()));
+        }
+        if let Some(point) = self.contact_points.iter().find(|point| !has_port(point)) {
+            return Err((
+                "cql.contact_points",
+                format!("holds \"{point}\": write a host and a port, such as db1:9042"),
+            ));
+        }
+        let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if self.keyspace.len() > KEYSPACE_BYTES_MAX
+            || !self.keyspace.starts_with(|c: char| c.is_ascii_lowercase())
+            || !self.keyspace.chars().all(is_word)
+        {
+            let reason = format!("is \"{}\": take at most 48 of a-z, 0-9 and _, a letter first", self.keyspace);
+            return Err(("cql.keyspace", reason));
+        }
+        self.replicas().map_err(|reason| ("cql.replication", reason))?;
+        match (&self.user, password) {
+            (Some(_), None) => Err(("cql.user", "is set and no password: set `cql.password_file`".to_owned())),
+            (None, Some(_)) => Err(("cql.user", "is not set, and a password is".to_owned())),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
+        }
+    }
+}
+
+fn has_port(point: &str) -> bool {
+    point
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// Returns a secret with the setting that it came from: itself, or a file that holds it, without one line end.
+fn read_secret(
+    (setting, secret): (&'static str, Option<&Secret>),
+    (file_setting, file): (&'static str, Option<&Path>),
+) -> Result<Option<(&'static str, Secret)>, SecretError> {
+    match (secret, file) {
+        (Some(_), Some(_)) => {
+            let reason = format!("is set and `{file_setting}` too: keep one of them");
+            Err(SecretError { setting, reason })
+        }
+        (None, None) => Ok(None),
+        (Some(secret), None) => Ok(Some((setting, secret.clone()))),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).map_err(|error| SecretError {
+                setting: file_setting,
+                reason: format!("names {}, which cannot be read: {error}", path.display()),
+            })?;
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            Ok(Some((file_setting, Secret::new(text.strip_suffix('\r').unwrap_or(text)))))
+        }
     }
 }
 
@@ -92,6 +174,11 @@ impl Config {
         if self.ops.listen == public && public.port() != 0 {
             return refuse("ops.listen", format!("is {public}, as `listen.public`: take another port"));
         }
+        if self.log.kind == LogKind::Cql
+            && let Err((setting, reason)) = self.cql.check()
+        {
+            return refuse(setting, reason);
+        }
         if self.log.gather_window_us > GATHER_WINDOW_US_MAX {
             return refuse("log.gather_window_us", format!("is more than {GATHER_WINDOW_US_MAX}"));
         }
@@ -116,5 +203,74 @@ impl Config {
             return refuse("logging.level", format!("is not a filter: {error}"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Cql)) -> Option<&'static str> {
+        let mut config = Config::default();
+        config.log.kind = LogKind::Cql;
+        change(&mut config.cql);
+        match config.check() {
+            Ok(()) => None,
+            Err(ConfigError::Refused { name, .. }) => Some(name),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn settings_of_the_servers_are_checked_where_they_are_used() {
+        assert_eq!(refused(|_| {}), None);
+        assert_eq!(refused(|cql| cql.contact_points.clear()), Some("cql.contact_points"));
+        for point in ["db1", "db1:", ":9042", "db1:0", "db1:x", "db1:99999"] {
+            assert_eq!(refused(|cql| cql.contact_points.push(point.to_owned())), Some("cql.contact_points"), "{point}");
+        }
+        assert_eq!(refused(|cql| cql.contact_points.push("[::1]:9042".to_owned())), None);
+        for keyspace in ["", "Rooms", "1st", "a-b", "a;b", &"k".repeat(49)] {
+            assert_eq!(refused(|cql| cql.keyspace = keyspace.to_owned()), Some("cql.keyspace"), "{keyspace}");
+        }
+        for item in ["dc1", "dc1=", "dc1=0", "=3", "dc1=-1", "d'c=3"] {
+            assert_eq!(refused(|cql| cql.replication.push(item.to_owned())), Some("cql.replication"), "{item}");
+        }
+        let mut embedded = Config::default();
+        embedded.cql.contact_points.clear();
+        assert_eq!(embedded.check(), Ok(()), "nobody asks them");
+    }
+
+    #[test]
+    fn a_user_and_a_password_go_together() {
+        let user = Some("rollcall".to_owned());
+        let password = Some(Secret::new("canary"));
+        assert_eq!(refused(|cql| cql.user.clone_from(&user)), Some("cql.user"));
+        assert_eq!(refused(|cql| cql.password.clone_from(&password)), Some("cql.user"));
+        let both = |cql: &mut Cql| (cql.user, cql.password) = (user.clone(), password.clone());
+        assert_eq!(refused(both), None);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        let of_file = |cql: &mut Cql| (cql.user, cql.password_file) = (user.clone(), Some(file.clone()));
+        assert_eq!(refused(of_file), Some("cql.password_file"), "it is not there");
+        std::fs::write(&file, "from a file\r\n").unwrap();
+        assert_eq!(refused(of_file), None);
+        let mut cql = Cql::default();
+        of_file(&mut cql);
+        assert_eq!(cql.read_password(), Ok(Some(Secret::new("from a file"))));
+        assert_eq!(
+            refused(|cql| {
+                both(cql);
+                of_file(cql);
+            }),
+            Some("cql.password")
+        );
+    }
+
+    #[test]
+    fn replication_is_a_list_of_data_centres() {
+        let cql = Cql { replication: vec!["dc1=3".to_owned(), " eu-west.2 = 1".to_owned()], ..Cql::default() };
+        let expected = [("dc1", 3), ("eu-west.2", 1)];
+        let replicas = cql.replicas().unwrap();
+        assert!(replicas.iter().map(|it| (it.datacenter.as_str(), it.factor)).eq(expected), "{replicas:?}");
     }
 }

@@ -21,7 +21,9 @@ pub use error::ConfigError;
 pub use layers::{FlagValue, Loaded, Sources};
 pub use print::{default_toml, effective_json, effective_toml};
 pub use secret::Secret;
-pub use settings::{Auth, Config, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Rooms, SECTIONS};
+pub use settings::{
+    Auth, Config, Cql, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Rooms, SECTIONS,
+};
 pub use source::Source;
 pub use table::{SectionRow, SettingRow};
-pub use value::LogFormat;
+pub use value::{LogFormat, LogKind};

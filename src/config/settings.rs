@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::table::settings;
-use super::{LogFormat, Secret};
+use super::{LogFormat, LogKind, Secret};
+use crate::log::CqlConsistency;
 
 settings! {
     /// Where clients connect.
@@ -97,9 +98,38 @@ settings! {
 
     /// The durable log.
     log: Log {
-        /// How long the log waits for more writes before it syncs a group to disk, in microseconds, at most 1000. It waits
+        /// "embedded": in the data folder, by this server alone. "cql": in ScyllaDB or Apache Cassandra, which many servers
+        /// share; see the section cql.
+        kind: LogKind = LogKind::Embedded,
+        /// Embedded alone: how long the log waits for more writes before it syncs a group to disk, in microseconds, at most 1000. It waits
         /// only while several write at a time: whoever writes alone is synced at once. 0 never waits.
         gather_window_us: u64 = 1_000,
+    }
+
+    /// ScyllaDB or Apache Cassandra, where log.kind is "cql".
+    cql: Cql {
+        /// Servers to ask first, each with its port; the others are learnt from them.
+        contact_points: Vec<String> = vec!["127.0.0.1:9042".to_owned()],
+        /// The keyspace of rollcall's tables. It is there, with the replication that you want, or `rollcall schema apply`
+        /// makes it by cql.replication.
+        keyspace: String = "rollcall".to_owned(),
+        /// By what `rollcall schema apply` makes the keyspace if it is missing: copies in each data centre, such as
+        /// ["dc1=3"]. Empty: it makes no keyspace. One that is there is left alone.
+        replication: Vec<String> = Vec::new(),
+        /// The data centre whose servers are asked. Not set: with local consistency the keyspace's one, else any.
+        datacenter: Option<String> = None,
+        /// "local": LOCAL_SERIAL and LOCAL_QUORUM, for a keyspace in exactly one data centre. "global": SERIAL and QUORUM over
+        /// all data centres. All servers of a cluster need the same.
+        consistency: CqlConsistency = CqlConsistency::Local,
+        /// The role to log in as. Not set: the servers ask for none.
+        user: Option<String> = None,
+        /// The role's password. Prefer password_file, which keeps it out of this file.
+        password: Option<Secret> = None,
+        /// A file with the password; one line end after it is left out.
+        password_file: Option<PathBuf> = None,
+        /// A file of certificates, in PEM: with it connections are encrypted, and a server's certificate must be vouched for
+        /// by one of these and name the address that it is connected to by.
+        tls_ca_file: Option<PathBuf> = None,
     }
 
     /// A graceful stop.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
+use crate::log::CqlConsistency;
 
 /// A kind of value, as an error names it to the person who wrote another kind.
 pub trait SettingValue {
@@ -13,6 +14,16 @@ pub trait SettingValue {
     const EXPECTED: &'static str;
     /// Whether values of this kind must never be shown.
     const IS_SECRET: bool = false;
+}
+
+/// Where rooms are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// In the data folder, by this server alone.
+    Embedded,
+    /// In ScyllaDB or Apache Cassandra.
+    Cql,
 }
 
 /// How log lines are written.
@@ -42,6 +53,8 @@ kinds! {
     PathBuf: "a path, as a string",
     SocketAddr: "an address with a port, such as \"127.0.0.1:7400\" or \"[::1]:7400\"",
     Vec<String>: "a list of strings",
+    LogKind: "\"embedded\" or \"cql\"",
+    CqlConsistency: "\"local\" or \"global\"",
     LogFormat: "\"auto\", \"json\" or \"pretty\"",
 }
 

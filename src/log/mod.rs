@@ -6,7 +6,11 @@
 pub mod cql;
 pub mod embedded;
 mod memory;
+mod node_log;
+mod stats;
 
 pub use cql::{CqlConsistency, CqlCredentials, CqlError, CqlLog, CqlOptions};
-pub use embedded::{COMMIT_BUCKETS_US, EmbeddedLog, EmbeddedOptions, LogStats, OpenError};
+pub use embedded::{EmbeddedLog, EmbeddedOptions, OpenError};
 pub use memory::MemoryLog;
+pub use node_log::NodeLog;
+pub use stats::{COMMIT_BUCKETS_US, LogStats};

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{check_keyspace, connect, prepare_error};
 use super::error::CqlError;
+use super::health::Health;
 use super::history::History;
 use super::options::CqlOptions;
 use super::ownership::{Ownership, log_stop};
@@ -26,6 +27,7 @@ use super::snapshots::Snapshots;
 use super::statements::{Levels, Statements};
 use super::store::Store;
 use super::{pause, schema};
+use crate::log::stats::{Counters, LogStats};
 
 /// Rooms whose last bucket is remembered; past it all are forgotten, and looked for again.
 const HINTS_MAX: usize = 100_000;
@@ -44,6 +46,8 @@ pub struct CqlLog {
     snapshots: Snapshots,
     /// The last bucket of rooms that have more than one, as it was seen: where the search for the tip begins.
     hints: Mutex<HashMap<RoomId, u64>>,
+    counters: Arc<Counters>,
+    health: Arc<Health>,
     is_closed: AtomicBool,
 }
 
@@ -64,24 +68,28 @@ impl CqlLog {
             history: History::new(Arc::clone(&store), options.buckets),
             snapshots: Snapshots::new(Arc::clone(&store), options.buckets),
             hints: Mutex::new(HashMap::new()),
+            counters: Arc::default(),
+            health: Health::watch(&store, &options),
             is_closed: AtomicBool::new(false),
             options: Arc::new(options),
             store,
         })
     }
 
+    /// Returns what was counted since the log was opened.
+    pub fn stats(&self) -> LogStats {
+        self.counters.snapshot()
+    }
+
+    /// Says why the log cannot be used at the moment; none where it can. Looked at once a second.
+    pub fn away(&self) -> Option<String> {
+        if self.is_closed.load(Ordering::SeqCst) { Some(CLOSED.to_owned()) } else { self.health.away() }
+    }
+
     /// Takes no more appends and activations. What is under way goes on until it is answered or its deadline comes.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         self.ownerships.clear();
-    }
-
-    /// Says why the log cannot be used at the moment, if so: asks the servers for a row of the tables, as a quorum has it.
-    pub async fn away(&self) -> Option<String> {
-        if self.is_closed.load(Ordering::SeqCst) {
-            return Some(CLOSED.to_owned());
-        }
-        schema::version(&self.store.session, &self.options).await.err().map(|error| error.to_string())
     }
 
     async fn activate_now(&self, room: &RoomId, owner: OwnerId) -> Result<LogTail, LogError> {
@@ -95,7 +103,9 @@ impl CqlLog {
         }
         self.remember(room, tail.last_seq);
         let (store, options) = (Arc::clone(&self.store), Arc::clone(&self.options));
-        let ownership = Ownership::new(room.clone(), tail.fence, machine, store, options);
+        let counters = Arc::clone(&self.counters);
+        counters.activations.fetch_add(1, Ordering::Relaxed);
+        let ownership = Ownership::new(room.clone(), tail.fence, machine, store, options, counters);
         self.ownerships.insert(room, ownership);
         self.finish_expiry(room, tail.last_seq);
         Ok(tail)

@@ -19,6 +19,7 @@ mod answers;
 mod connection;
 mod entry_row;
 mod error;
+mod health;
 mod history;
 mod log;
 mod options;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollcall_actors::fencing::Buckets;
+use serde::{Deserialize, Serialize};
 
-use crate::config::Secret;
+use crate::config::{Cql, Secret, SecretError};
 
 /// Where two owners of a room would meet: whose Paxos decides about conditional writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CqlConsistency {
     /// One data centre's: `LOCAL_SERIAL` and `LOCAL_QUORUM`. Only for a keyspace that is replicated to exactly one data centre, since
     /// two that each ran their own Paxos would be two owners.
@@ -77,5 +79,21 @@ impl CqlOptions {
             ownerships_max: 100_000,
             buckets: Buckets::STORED,
         }
+    }
+
+    /// The options that an operator has set.
+    ///
+    /// # Errors
+    /// Where the password cannot be read.
+    pub fn from_settings(settings: &Cql) -> Result<Self, SecretError> {
+        let password = settings.read_password()?;
+        let credentials = settings.user.clone().zip(password);
+        Ok(Self {
+            datacenter: settings.datacenter.clone(),
+            consistency: settings.consistency,
+            credentials: credentials.map(|(user, password)| CqlCredentials { user, password }),
+            tls_ca_file: settings.tls_ca_file.clone(),
+            ..Self::new(settings.contact_points.clone(), &settings.keyspace)
+        })
     }
 }

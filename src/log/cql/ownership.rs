@@ -4,10 +4,11 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rollcall_actors::fencing::{Answer, Effect, Fencing, Input, Statement, Stop, Ticket};
-use rollcall_actors::ports::{AppendOutcome, Fence};
+use rollcall_actors::ports::{AppendOutcome, Fence, NotCommitted};
 use rollcall_protocol::{Entry, RoomId};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::options::CqlOptions;
 use super::pause;
 use super::store::Store;
+use crate::log::stats::Counters;
 
 /// An ownership that was activated.
 pub(super) struct Ownership {
@@ -22,6 +24,7 @@ pub(super) struct Ownership {
     fence: Fence,
     store: Arc<Store>,
     options: Arc<CqlOptions>,
+    counters: Arc<Counters>,
     desk: Mutex<Desk>,
 }
 
@@ -40,12 +43,21 @@ struct Desk {
 struct Waiting {
     ticket: Ticket,
     deadline: Instant,
+    since: Instant,
+    entries: u64,
     answer: oneshot::Sender<AppendOutcome>,
 }
 
 impl Ownership {
     /// Takes a machine that was just activated.
-    pub fn new(room: RoomId, fence: Fence, machine: Fencing, store: Arc<Store>, options: Arc<CqlOptions>) -> Self {
+    pub fn new(
+        room: RoomId,
+        fence: Fence,
+        machine: Fencing,
+        store: Arc<Store>,
+        options: Arc<CqlOptions>,
+        counters: Arc<Counters>,
+    ) -> Self {
         let desk = Desk {
             machine,
             last_ticket: 0,
@@ -55,7 +67,7 @@ impl Ownership {
             last_used: Instant::now(),
             stopped: None,
         };
-        Self { room, fence, store, options, desk: Mutex::new(desk) }
+        Self { room, fence, store, options, counters, desk: Mutex::new(desk) }
     }
 
     /// Returns the fence under which it appends.
@@ -77,12 +89,14 @@ impl Ownership {
     /// Gives entries to the machine; the call itself takes their place. What becomes of them is sent to `answer`.
     pub fn append(self: &Arc<Self>, entries: Arc<[Entry]>, answer: oneshot::Sender<AppendOutcome>) {
         let mut desk = self.lock();
-        desk.last_used = Instant::now();
+        let since = Instant::now();
+        desk.last_used = since;
         desk.last_ticket += 1;
         let ticket = desk.last_ticket;
-        let deadline = desk.last_used + self.options.append_deadline;
-        desk.waiting.push_back(Waiting { ticket, deadline, answer });
-        desk.handle(Input::Append { ticket, entries }, &self.room);
+        let deadline = since + self.options.append_deadline;
+        let count = entries.len() as u64;
+        desk.waiting.push_back(Waiting { ticket, deadline, since, entries: count, answer });
+        self.handle(&mut desk, Input::Append { ticket, entries });
         if desk.to_run.is_some() && !desk.is_driven {
             desk.is_driven = true;
             tokio::spawn(Arc::clone(self).drive());
@@ -113,7 +127,11 @@ impl Ownership {
             if let Answer::Unknown(reason) = &answer {
                 tracing::debug!(room = %self.room, attempt, reason, "a statement's outcome is unknown");
             }
-            self.lock().handle(Input::Answer(answer), &self.room);
+            let redacts = matches!(statement, Statement::Redact { .. } | Statement::RedactEdit { .. });
+            if redacts && answer == Answer::Applied {
+                self.counters.redacted.fetch_add(1, Relaxed);
+            }
+            self.handle(&mut self.lock(), Input::Answer(answer));
         }
     }
 
@@ -129,9 +147,48 @@ impl Ownership {
         let mut desk = self.lock();
         let now = Instant::now();
         while let Some(ticket) = desk.waiting.front().filter(|it| it.deadline <= now).map(|it| it.ticket) {
-            desk.handle(Input::Deadline { ticket }, &self.room);
+            self.handle(&mut desk, Input::Deadline { ticket });
         }
         desk.stopped.is_some()
+    }
+
+    /// Gives the machine an input and does what it wants, but for running statements.
+    fn handle(&self, desk: &mut Desk, input: Input) {
+        let mut effects = Vec::new();
+        desk.machine.handle(input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Run { statement, attempt } => desk.to_run = Some((statement, attempt)),
+                Effect::Settled { ticket, outcome } => self.settle(desk, ticket, outcome),
+                Effect::Stop(stop) => {
+                    log_stop(&self.room, &stop);
+                    desk.to_run = None;
+                    desk.stopped = Some(stop);
+                }
+                Effect::Activated(_) => unreachable!("it was activated before"),
+            }
+        }
+    }
+
+    fn settle(&self, desk: &mut Desk, ticket: Ticket, outcome: AppendOutcome) {
+        let place = desk.waiting.iter().position(|waiting| waiting.ticket == ticket);
+        let waiting = place.and_then(|place| desk.waiting.remove(place)).expect("an append is settled once");
+        match &outcome {
+            AppendOutcome::Committed => {
+                self.counters.committed(waiting.since.elapsed());
+                self.counters.appends.fetch_add(1, Relaxed);
+                self.counters.entries.fetch_add(waiting.entries, Relaxed);
+            }
+            AppendOutcome::Unknown(_) => {
+                self.counters.failures.fetch_add(1, Relaxed);
+            }
+            AppendOutcome::NotCommitted(NotCommitted::Refused(_)) => {
+                self.counters.refused.fetch_add(1, Relaxed);
+            }
+            AppendOutcome::NotCommitted(NotCommitted::Fenced) => {}
+        }
+        // Whoever waited may have gone.
+        let _ = waiting.answer.send(outcome);
     }
 
     /// Takes the lock. What it guards is whole between two inputs; a machine that panicked was in the middle of one.
@@ -140,38 +197,12 @@ impl Ownership {
     }
 }
 
-impl Desk {
-    fn handle(&mut self, input: Input, room: &RoomId) {
-        let mut effects = Vec::new();
-        self.machine.handle(input, &mut effects);
-        for effect in effects {
-            match effect {
-                Effect::Run { statement, attempt } => self.to_run = Some((statement, attempt)),
-                Effect::Settled { ticket, outcome } => self.settle(ticket, outcome),
-                Effect::Stop(stop) => {
-                    log_stop(room, &stop);
-                    self.to_run = None;
-                    self.stopped = Some(stop);
-                }
-                Effect::Activated(_) => unreachable!("it was activated before"),
-            }
-        }
-    }
-
-    fn settle(&mut self, ticket: Ticket, outcome: AppendOutcome) {
-        let place = self.waiting.iter().position(|waiting| waiting.ticket == ticket);
-        let waiting = place.and_then(|place| self.waiting.remove(place)).expect("an append is settled once");
-        // Whoever waited may have gone.
-        let _ = waiting.answer.send(outcome);
-    }
-}
-
 /// An ownership may be over for a reason that somebody has to look at.
 pub(super) fn log_stop(room: &RoomId, stop: &Stop) {
     match stop {
         Stop::Fenced => tracing::info!(%room, "another owner has fenced the room"),
         Stop::OutcomeUnknown => {
-            tracing::warn!(%room, "the outcome of an append stayed unknown; the next owner finds out")
+            tracing::warn!(%room, "the outcome of an append stayed unknown; the next owner finds out");
         }
         Stop::Unavailable(reason) => tracing::warn!(%room, reason, "the log refuses what a room needs"),
         Stop::Damaged(reason) => {

@@ -1,5 +1,7 @@
 //! The tables: `schema.cql`, which is the one DDL, applied and checked.
 
+use std::time::Duration;
+
 use scylla::client::session::Session;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::statement::Statement;
@@ -14,6 +16,9 @@ pub const DDL: &str = include_str!("../../../schema.cql");
 
 /// The version of the tables that this version of rollcall reads and writes.
 pub const VERSION: i32 = 1;
+
+/// How long one change of the schema may take: all servers agree on it.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many copies a data centre has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +41,8 @@ pub async fn apply(options: &CqlOptions, replicas: &[Replicas]) -> Result<(), Cq
     let session = connect(options).await?;
     let keyspace = &options.keyspace;
     if !replicas.is_empty() {
-        let statement = create_keyspace(keyspace, replicas);
+        let mut statement = Statement::new(create_keyspace(keyspace, replicas));
+        statement.set_request_timeout(Some(CHANGE_TIMEOUT));
         session.query_unpaged(statement, ()).await.map_err(|error| execution_error("create the keyspace", &error))?;
     }
     super::connection::check_keyspace(&session, options).await?;
@@ -52,7 +58,7 @@ pub async fn apply(options: &CqlOptions, replicas: &[Replicas]) -> Result<(), Cq
     for text in statements(DDL) {
         let mut statement = Statement::new(text);
         levels.apply_to(&mut statement);
-        statement.set_request_timeout(None);
+        statement.set_request_timeout(Some(CHANGE_TIMEOUT));
         session.query_unpaged(statement, ()).await.map_err(|error| execution_error("make a table", &error))?;
     }
     version(&session, options).await.map(|_| ())

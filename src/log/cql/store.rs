@@ -31,7 +31,7 @@ pub(super) struct Store {
 /// Why a read gave nothing.
 pub(super) enum ReadError {
     /// The servers did not answer, or refused.
-    Failed(ExecutionError),
+    Failed(Box<ExecutionError>),
     /// Their answer is not what was ever written.
     Garbled(String),
 }
@@ -275,7 +275,8 @@ impl Store {
         prepared: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<QueryRowsResult, ReadError> {
-        let result = self.session.execute_unpaged(prepared, values).await.map_err(ReadError::Failed)?;
+        let result =
+            self.session.execute_unpaged(prepared, values).await.map_err(|error| ReadError::Failed(Box::new(error)))?;
         result.into_rows_result().map_err(|error| ReadError::Garbled(error.to_string()))
     }
 }

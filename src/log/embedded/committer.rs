@@ -25,8 +25,8 @@ use super::group::{Group, Planned, Slice};
 use super::options::EmbeddedOptions;
 use super::queue::Queue;
 use super::space::{FreeSpace, Room};
-use super::stats::Counters;
 use super::store::{Store, to_log_error};
+use crate::log::stats::Counters;
 
 /// What the committer shares with those who call the log.
 pub(super) struct Shared {

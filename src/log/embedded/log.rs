@@ -17,8 +17,8 @@ use super::error::OpenError;
 use super::folder::DataFolder;
 use super::options::EmbeddedOptions;
 use super::reader::Readers;
-use super::stats::LogStats;
 use super::store::RoomInfo;
+use crate::log::stats::LogStats;
 
 const CLOSED: &str = "the log is closed";
 

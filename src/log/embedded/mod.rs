@@ -31,7 +31,6 @@ mod options;
 mod queue;
 mod reader;
 mod space;
-mod stats;
 mod store;
 
 pub use command::Compacted;
@@ -39,5 +38,4 @@ pub use error::OpenError;
 pub use fault::FaultPoints;
 pub use log::EmbeddedLog;
 pub use options::EmbeddedOptions;
-pub use stats::{COMMIT_BUCKETS_US, LogStats};
 pub use store::RoomInfo;

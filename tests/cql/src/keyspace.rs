@@ -1,4 +1,4 @@
-//! A keyspace for one test.
+//! Where a test keeps its rooms: most in a keyspace that all share, under names of their own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,34 +8,52 @@ use rollcall::log::cql::schema::{self, Replicas};
 use rollcall::log::{CqlLog, CqlOptions};
 use rollcall_actors::ports::Log;
 use rollcall_it::log_contract::LogUnderTest;
+use rollcall_protocol::RoomId;
 use rollcall_services::{Cassandra, Consistency};
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use crate::cassandra;
 
-/// A keyspace with the tables, and a log in it. Dropped, the keyspace is too.
+/// A keyspace with the tables, and a log in it. To make tables takes a server seconds on a busy machine, so one that nothing is
+/// done to but by the log is shared.
 pub struct Keyspace {
     cassandra: &'static Cassandra,
     name: String,
+    /// What the names of this test's rooms begin with.
+    prefix: String,
     log: Option<Arc<CqlLog>>,
 }
 
 impl Keyspace {
-    /// Makes one, with a log in it that is not changed by the test; none where the machine cannot run Cassandra.
-    pub async fn fresh() -> Option<Self> {
-        Self::fresh_with(|options| options).await
+    /// Opens a log in the shared keyspace; none where the machine cannot run Cassandra.
+    pub async fn shared() -> Option<Self> {
+        Self::shared_with(|options| options).await
     }
 
-    /// Makes one, with a log of other options in it.
-    pub async fn fresh_with(change: impl FnOnce(CqlOptions) -> CqlOptions) -> Option<Self> {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let cassandra = cassandra()?;
-        let name = format!("test_{}", LAST.fetch_add(1, Ordering::Relaxed));
-        let replicas = [Replicas { datacenter: Cassandra::DATACENTER.to_owned(), factor: 1 }];
-        let mut keyspace = Self { cassandra, name, log: None };
-        schema::apply(&keyspace.options(), &replicas).await.unwrap();
-        keyspace.log = Some(Arc::new(CqlLog::open(change(keyspace.options())).await.unwrap()));
+    /// Opens a log of other options in the shared keyspace.
+    pub async fn shared_with(change: impl FnOnce(CqlOptions) -> CqlOptions) -> Option<Self> {
+        static APPLIED: OnceCell<()> = OnceCell::const_new();
+        let mut keyspace = Self::named("shared".to_owned())?;
+        APPLIED.get_or_init(|| keyspace.apply()).await;
+        keyspace.log = Some(Arc::new(keyspace.open(change).await));
         Some(keyspace)
+    }
+
+    /// Makes a keyspace that the test may do anything to, with the tables and without a log in it.
+    pub async fn own() -> Option<Self> {
+        let keyspace = Self::named(format!("own_{}", next_number()))?;
+        keyspace.apply().await;
+        Some(keyspace)
+    }
+
+    fn named(name: String) -> Option<Self> {
+        Some(Self { cassandra: cassandra()?, name, prefix: format!("t{}.", next_number()), log: None })
+    }
+
+    async fn apply(&self) {
+        let replicas = [Replicas { datacenter: Cassandra::DATACENTER.to_owned(), factor: 1 }];
+        schema::apply(&self.options(), &replicas).await.unwrap();
     }
 
     /// Returns the default options of a log in this keyspace.
@@ -66,23 +84,25 @@ impl Keyspace {
     }
 }
 
+fn next_number() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
 impl LogUnderTest for Keyspace {
     fn log(&self) -> Arc<dyn Log> {
         Self::log(self)
+    }
+
+    /// A name that would become too long loses what stood in the prefix's place.
+    fn room(&self, name: &str) -> String {
+        let room = format!("{}{name}", self.prefix);
+        if RoomId::parse(&room).is_ok() { room } else { format!("{}{}", self.prefix, &name[self.prefix.len()..]) }
     }
 
     fn reopen(&mut self) {
         drop(Arc::into_inner(self.log.take().expect("it is open")).expect("nobody else holds the log"));
         let opened = || Handle::current().block_on(CqlLog::open(self.options()));
         self.log = Some(Arc::new(tokio::task::block_in_place(opened).unwrap()));
-    }
-}
-
-impl Drop for Keyspace {
-    fn drop(&mut self) {
-        self.log = None;
-        if !std::thread::panicking() {
-            self.query("DROP KEYSPACE {}");
-        }
     }
 }

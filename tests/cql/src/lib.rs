@@ -1,4 +1,5 @@
-//! What the tests of the CQL log share: one Cassandra for all tests of a binary, and a keyspace of its own for each.
+//! What the tests of the CQL log share: one Cassandra for all tests of a binary, and rooms of its own for each.
+#![expect(clippy::unwrap_used, reason = "for tests: an unwrap is the assertion")]
 
 mod keyspace;
 mod scylladb;

@@ -11,7 +11,7 @@ pub async fn what_was_committed_is_there_after_a_reopen(under_test: &mut impl Lo
     let mut expected = Vec::new();
     for _ in 0..3 {
         let log = under_test.log();
-        let mut scribe = Scribe::activate(&*log, "room", 1).await;
+        let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
         for count in [1, 7, 64] {
             expected.extend(scribe.commit_messages(&*log, count).await);
         }
@@ -29,9 +29,9 @@ pub async fn what_was_committed_is_there_after_a_reopen(under_test: &mut impl Lo
 /// *`activate` makes every earlier fence fail*: also when the log was reopened meanwhile.
 pub async fn fences_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut old = Scribe::activate(&*log, "room", 1).await;
+    let mut old = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     old.commit_messages(&*log, 1).await;
-    let new = Scribe::activate(&*log, "room", 2).await;
+    let new = Scribe::activate(&*log, &under_test.room("room"), 2).await;
     drop(log);
     under_test.reopen();
     let log = under_test.log();
@@ -39,13 +39,13 @@ pub async fn fences_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     assert_eq!(log.append(old.append(late)).await, AppendOutcome::NotCommitted(NotCommitted::Fenced));
     let tail = log.tail(&new.room).await.unwrap().unwrap();
     assert_eq!((tail.last_seq, tail.fence), (new.last_seq, new.fence));
-    Scribe::activate(&*log, "room", 3).await.commit_messages(&*log, 1).await;
+    Scribe::activate(&*log, &under_test.room("room"), 3).await.commit_messages(&*log, 1).await;
 }
 
 /// A redaction is not undone by a reopen.
 pub async fn redactions_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 3).await;
     let redaction = scribe.redact(2);
     scribe.commit(&*log, vec![redaction]).await;
@@ -54,7 +54,7 @@ pub async fn redactions_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
     let entries = read_all(&*log, &scribe.room).await;
     assert_eq!(entries.iter().map(|entry| entry.body.is_some()).collect::<Vec<_>>(), [true, false, true, false]);
-    let mut scribe = Scribe::activate(&*log, "room", 2).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 2).await;
     let edit = scribe.edit(2, "late");
     scribe.commit(&*log, vec![edit]).await;
     assert!(read_all(&*log, &scribe.room).await[4].is_redacted(), "the redaction of 2 was forgotten");
@@ -63,7 +63,7 @@ pub async fn redactions_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
 /// *A snapshot is durable when `write_snapshot` answers `Ok`*, and so is a floor.
 pub async fn snapshots_and_floors_outlive_a_reopen(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 10).await;
     let snapshot = StoredSnapshot { seq: Seq::new(6), parts: vec![b"one".to_vec(), b"two".to_vec()] };
     log.write_snapshot(&scribe.room, snapshot.clone()).await.unwrap();

@@ -7,9 +7,10 @@ use super::LogUnderTest;
 use crate::scribe::{Scribe, after_up_to};
 
 /// A room of `entries` with a snapshot at `snapshot_at`.
-async fn room_with_snapshot(log: &dyn Log, entries: usize, snapshot_at: u64) -> Scribe {
-    let mut scribe = Scribe::activate(log, "room", 1).await;
-    scribe.commit_messages(log, entries).await;
+async fn room_with_snapshot(under_test: &impl LogUnderTest, entries: usize, snapshot_at: u64) -> Scribe {
+    let log = under_test.log();
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
+    scribe.commit_messages(&*log, entries).await;
     let snapshot = StoredSnapshot { seq: Seq::new(snapshot_at), parts: vec![b"state".to_vec()] };
     log.write_snapshot(&scribe.room, snapshot).await.unwrap();
     scribe
@@ -26,7 +27,7 @@ async fn floor(log: &dyn Log, scribe: &Scribe) -> u64 {
 /// Below the floor reads say where it is; above it nothing changes.
 pub async fn expired_entries_are_named_as_such(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let scribe = room_with_snapshot(&*log, 3_000, 2_500).await;
+    let scribe = room_with_snapshot(under_test, 3_000, 2_500).await;
     log.expire_before(&scribe.room, Seq::new(2_401)).await.unwrap();
     for after in [0, 1, 2_399] {
         for through in [after + 1, 3_000] {
@@ -42,7 +43,7 @@ pub async fn expired_entries_are_named_as_such(under_test: &mut impl LogUnderTes
 /// The room's numbering, its fence and its tail are those of before.
 pub async fn numbering_goes_on_after_expiry(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = room_with_snapshot(&*log, 10, 10).await;
+    let mut scribe = room_with_snapshot(under_test, 10, 10).await;
     log.expire_before(&scribe.room, Seq::new(11)).await.unwrap();
     let tail = log.tail(&scribe.room).await.unwrap().unwrap();
     assert_eq!((tail.last_seq, tail.fence), (Seq::new(10), scribe.fence));
@@ -54,7 +55,7 @@ pub async fn numbering_goes_on_after_expiry(under_test: &mut impl LogUnderTest) 
 /// *A floor above the newest snapshot's number plus one, or above the last entry's, is lowered to that.*
 pub async fn a_floor_never_rises_above_what_a_snapshot_covers(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 10).await;
     log.expire_before(&scribe.room, Seq::new(5)).await.unwrap();
     assert_eq!(floor(&*log, &scribe).await, 1, "without a snapshot everything is needed");
@@ -72,7 +73,7 @@ pub async fn a_floor_never_rises_above_what_a_snapshot_covers(under_test: &mut i
 /// *One at or below the present floor changes nothing.*
 pub async fn a_floor_never_falls(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let scribe = room_with_snapshot(&*log, 10, 10).await;
+    let scribe = room_with_snapshot(under_test, 10, 10).await;
     for (asked, expected) in [(6, 6), (3, 6), (6, 6), (1, 6), (0, 6), (7, 7)] {
         log.expire_before(&scribe.room, Seq::new(asked)).await.unwrap();
         assert_eq!(floor(&*log, &scribe).await, expected);
@@ -82,7 +83,7 @@ pub async fn a_floor_never_falls(under_test: &mut impl LogUnderTest) {
 /// An edit above the floor loses its body with a target that has expired.
 pub async fn redactions_reach_edits_of_expired_targets(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = room_with_snapshot(&*log, 5, 5).await;
+    let mut scribe = room_with_snapshot(under_test, 5, 5).await;
     let edit = scribe.edit(2, "still here");
     scribe.commit(&*log, vec![edit]).await;
     log.expire_before(&scribe.room, Seq::new(6)).await.unwrap();

@@ -28,6 +28,12 @@ pub trait LogUnderTest {
     /// Returns the open log.
     fn log(&self) -> Arc<dyn Log>;
 
+    /// Returns the name of a room of this test's own, where the tests of an adapter share one store. Rooms whose names begin alike
+    /// keep doing so.
+    fn room(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// Ends the log as a crash of its process would and opens it again, where the adapter keeps anything; what was answered
     /// before must be there after. An adapter that keeps nothing does nothing.
     fn reopen(&mut self);

@@ -9,8 +9,8 @@ use crate::scribe::{Scribe, after_up_to, read_all};
 /// *Reads entries, from the first after `range.after` on*, up to and with `through`.
 pub async fn reads_return_ranges_in_order(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
-    let mut neighbour = Scribe::activate(&*log, "room2", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
+    let mut neighbour = Scribe::activate(&*log, &under_test.room("room2"), 1).await;
     let mut stored = Vec::new();
     for count in [1, 4, 20] {
         stored.extend(scribe.commit_messages(&*log, count).await);
@@ -28,7 +28,7 @@ pub async fn reads_return_ranges_in_order(under_test: &mut impl LogUnderTest) {
 /// *At most this many; no further entry once the bodies have reached this size; the first is always read.*
 pub async fn reads_stop_at_their_limits(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     let body_bytes = Body::text(&"x".repeat(100)).unwrap().as_str().len();
     let entries = (0..10).map(|_| scribe.message(&"x".repeat(100))).collect();
     scribe.commit(&*log, entries).await;
@@ -54,7 +54,7 @@ pub async fn reads_stop_at_their_limits(under_test: &mut impl LogUnderTest) {
 /// What is read is what was appended, of every kind and shape.
 pub async fn reads_return_what_was_appended_field_by_field(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, &"r".repeat(128), u128::MAX).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room(&"r".repeat(128)), u128::MAX).await;
     let server_made = scribe.changed_entry(Kind::Room, None, Some("the room"), |entry| {
         entry.device = None;
         entry.n = 0;
@@ -77,13 +77,13 @@ pub async fn reads_return_what_was_appended_field_by_field(under_test: &mut impl
 /// *None means that the log ends there*: beyond the end, and in a room that nobody wrote to.
 pub async fn reads_beyond_the_end_are_empty(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 3).await;
     for after in [3, 4, 1_000_000] {
         let range = after_up_to(Seq::new(after), rollcall_protocol::NUMBER_MAX, 10);
         assert_eq!(log.read(&scribe.room, range).await, Ok(vec![]));
     }
-    let unknown = RoomId::parse("roo").unwrap();
+    let unknown = RoomId::parse(&under_test.room("roo")).unwrap();
     assert_eq!(log.read(&unknown, after_up_to(Seq::ZERO, 10, 10)).await, Ok(vec![]));
     assert_eq!(log.tail(&unknown).await, Ok(None));
     assert_eq!(log.read_snapshot(&unknown, Seq::new(10)).await, Ok(None));
@@ -92,7 +92,7 @@ pub async fn reads_beyond_the_end_are_empty(under_test: &mut impl LogUnderTest) 
 /// *Reads where the room stands, linearizably: an append that was answered before is included.*
 pub async fn tail_includes_what_was_answered(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     for _ in 0..50 {
         scribe.commit_messages(&*log, 1).await;
         let reader = under_test.log();

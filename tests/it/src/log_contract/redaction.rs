@@ -15,7 +15,7 @@ fn shown(entries: &[Entry]) -> Vec<u64> {
 /// The target, and edits of it that were committed before, each in an append of its own.
 pub async fn a_redaction_takes_its_target_and_its_edits(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 3).await;
     for (target, text) in [(2, "two"), (3, "three"), (2, "zwei")] {
         let edit = scribe.edit(target, text);
@@ -25,7 +25,7 @@ pub async fn a_redaction_takes_its_target_and_its_edits(under_test: &mut impl Lo
     scribe.commit(&*log, vec![redaction]).await;
     assert_eq!(shown(&read_all(&*log, &scribe.room).await), [1, 3, 5, 7]);
     // Again, by another owner: nothing more to take, and nothing else is taken.
-    let mut scribe = Scribe::activate(&*log, "room", 2).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 2).await;
     let redaction = scribe.redact(2);
     scribe.commit(&*log, vec![redaction]).await;
     assert_eq!(shown(&read_all(&*log, &scribe.room).await), [1, 3, 5, 7, 8]);
@@ -34,7 +34,7 @@ pub async fn a_redaction_takes_its_target_and_its_edits(under_test: &mut impl Lo
 /// An edit that is committed above the redaction of its target, in the next append and much later.
 pub async fn an_edit_above_the_redaction_never_shows(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 2).await;
     let redaction = scribe.redact(1);
     let next_to_it = scribe.edit(1, "late");
@@ -53,7 +53,7 @@ pub async fn an_edit_above_the_redaction_never_shows(under_test: &mut impl LogUn
 /// Target, edits and redaction in one append, in every order.
 pub async fn redactions_within_one_append(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 1).await;
     let entries = vec![
         scribe.message("two"),
@@ -74,7 +74,7 @@ pub async fn redactions_within_one_append(under_test: &mut impl LogUnderTest) {
 /// An edit is redacted alone.
 pub async fn a_redacted_edit_leaves_its_target(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 1).await;
     let edits = vec![scribe.edit(1, "one"), scribe.edit(1, "uno")];
     scribe.commit(&*log, edits).await;
@@ -89,7 +89,7 @@ pub async fn a_redacted_edit_leaves_its_target(under_test: &mut impl LogUnderTes
 /// What was redacted still proves the chain, and all else of it stays.
 pub async fn redactions_keep_what_proves_the_chain(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     let mut expected = scribe.commit_messages(&*log, 2).await;
     let more = vec![scribe.edit(1, "edited"), scribe.redact(1)];
     expected.extend(scribe.commit(&*log, more).await);

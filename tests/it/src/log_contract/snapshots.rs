@@ -17,8 +17,8 @@ async fn read(log: &dyn Log, room: &RoomId, at_most: u64) -> Option<StoredSnapsh
 /// *Reads the newest snapshot whose number is at most `at_most`, if there is one.*
 pub async fn the_newest_snapshot_that_is_not_too_new(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
-    let mut neighbour = Scribe::activate(&*log, "room.", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
+    let mut neighbour = Scribe::activate(&*log, &under_test.room("room."), 1).await;
     scribe.commit_messages(&*log, 10).await;
     neighbour.commit_messages(&*log, 10).await;
     assert_eq!(read(&*log, &scribe.room, 10).await, None);
@@ -36,7 +36,7 @@ pub async fn the_newest_snapshot_that_is_not_too_new(under_test: &mut impl LogUn
 /// A second snapshot of the same number takes the place of the first as a whole.
 pub async fn a_snapshot_is_written_again(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 5).await;
     for parts in [&[b"one".as_slice(), b"two", b"three"][..], &[b"uno", b"due"], &[b"eins"], &[b"a", b"b"]] {
         let snapshot = snapshot(5, parts);
@@ -48,7 +48,7 @@ pub async fn a_snapshot_is_written_again(under_test: &mut impl LogUnderTest) {
 /// *Older ones may be dropped once it is durable*, but the newest never, nor the one before: its format may be the only known.
 pub async fn older_snapshots_go_when_newer_ones_came(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     for seq in 1..=20 {
         scribe.commit_messages(&*log, 1).await;
         let text = format!("state {seq}").into_bytes();
@@ -67,7 +67,7 @@ pub async fn older_snapshots_go_when_newer_ones_came(under_test: &mut impl LogUn
 /// The state from before a redaction may hold traces of what was redacted, so it goes with the first snapshot from after.
 pub async fn a_snapshot_from_before_a_redaction_goes(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 3).await;
     log.write_snapshot(&scribe.room, snapshot(3, &[b"knows a tag of 1"])).await.unwrap();
     let redaction = scribe.redact(1);
@@ -81,7 +81,7 @@ pub async fn a_snapshot_from_before_a_redaction_goes(under_test: &mut impl LogUn
 /// Parts come back in their order, also of a state of several megabytes.
 pub async fn large_snapshots_keep_their_parts_in_order(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     scribe.commit_messages(&*log, 1).await;
     let parts = (0..20u8).map(|part| (0..=255u8).cycle().map(|byte| byte ^ part).take(256 * 1024).collect());
     let snapshot = StoredSnapshot { seq: Seq::FIRST, parts: parts.collect() };
@@ -92,11 +92,11 @@ pub async fn large_snapshots_keep_their_parts_in_order(under_test: &mut impl Log
 /// A room exists from its first entry, and a snapshot does not make it.
 pub async fn a_snapshot_of_an_unknown_room_changes_nothing(under_test: &mut impl LogUnderTest) {
     let log = under_test.log();
-    let room = RoomId::parse("room").unwrap();
+    let room = RoomId::parse(&under_test.room("room")).unwrap();
     log.write_snapshot(&room, snapshot(1, &[b"of nothing"])).await.unwrap();
     log.expire_before(&room, Seq::new(5)).await.unwrap();
     assert_eq!(log.tail(&room).await, Ok(None));
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &under_test.room("room"), 1).await;
     assert_eq!(scribe.last_seq, Seq::ZERO);
     scribe.commit_messages(&*log, 1).await;
     assert_eq!(read(&*log, &room, 9).await, None);

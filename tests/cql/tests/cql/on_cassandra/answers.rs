@@ -29,7 +29,7 @@ struct Behind {
 
 impl Behind {
     async fn start(rewrites: Vec<ResponseRule>) -> Option<Self> {
-        let keyspace = Keyspace::fresh().await?;
+        let keyspace = Keyspace::shared().await?;
         let free = TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -66,6 +66,10 @@ impl Behind {
 impl LogUnderTest for Behind {
     fn log(&self) -> Arc<dyn Log> {
         self.cql_log()
+    }
+
+    fn room(&self, name: &str) -> String {
+        self.keyspace.room(name)
     }
 
     fn reopen(&mut self) {
@@ -109,7 +113,7 @@ async fn append_of_two(behind: &Behind, scribe: &mut Scribe) -> AppendOutcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_that_timed_out_after_it_was_applied_is_found() {
     let Some(mut behind) = Behind::start(Vec::new()).await else { return };
-    let mut scribe = Scribe::activate(&*behind.cql_log(), "room", 1).await;
+    let mut scribe = Scribe::activate(&*behind.cql_log(), &behind.room("room"), 1).await;
     scribe.commit_messages(&*behind.cql_log(), 1).await;
     behind.next_conditional_answer(rewritten(|frame| {
         ResponseFrame::forged_error(frame.params.for_request(), cas_timeout(), None).unwrap()
@@ -121,7 +125,7 @@ async fn a_round_that_timed_out_after_it_was_applied_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_that_timed_out_before_it_was_applied_is_tried_again() {
     let Some(mut behind) = Behind::start(Vec::new()).await else { return };
-    let mut scribe = Scribe::activate(&*behind.cql_log(), "room", 1).await;
+    let mut scribe = Scribe::activate(&*behind.cql_log(), &behind.room("room"), 1).await;
     scribe.commit_messages(&*behind.cql_log(), 1).await;
     let refuse = RequestReaction::forge_with_error;
     behind.batches(vec![refuse(cas_timeout()), refuse(DbError::Overloaded), refuse(cas_timeout())]);
@@ -133,7 +137,7 @@ async fn a_round_that_timed_out_before_it_was_applied_is_tried_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_of_the_first_attempt_is_definite() {
     let Some(mut behind) = Behind::start(Vec::new()).await else { return };
-    let mut scribe = Scribe::activate(&*behind.cql_log(), "room", 1).await;
+    let mut scribe = Scribe::activate(&*behind.cql_log(), &behind.room("room"), 1).await;
     scribe.commit_messages(&*behind.cql_log(), 1).await;
     for refusal in [DbError::Unauthorized, DbError::Invalid, DbError::SyntaxError] {
         behind.batches(vec![RequestReaction::forge_with_error(refusal)]);
@@ -149,7 +153,7 @@ async fn a_refusal_of_the_first_attempt_is_definite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_after_an_unknown_attempt_settles_nothing() {
     let Some(mut behind) = Behind::start(Vec::new()).await else { return };
-    let mut scribe = Scribe::activate(&*behind.cql_log(), "room", 1).await;
+    let mut scribe = Scribe::activate(&*behind.cql_log(), &behind.room("room"), 1).await;
     scribe.commit_messages(&*behind.cql_log(), 1).await;
     let refuse = RequestReaction::forge_with_error;
     behind.batches(vec![refuse(cas_timeout()), refuse(DbError::Unauthorized), refuse(DbError::Invalid)]);

@@ -4,6 +4,7 @@ use rollcall::log::CqlOptions;
 use rollcall_actors::fencing::Buckets;
 use rollcall_actors::ports::{Log, LogError, StoredSnapshot};
 use rollcall_cql_tests::Keyspace;
+use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::scribe::{Scribe, after_up_to, assert_chained, read_all};
 use rollcall_protocol::{Entry, RoomId, Seq};
 
@@ -23,16 +24,16 @@ async fn commit(log: &dyn Log, scribe: &mut Scribe, count: usize) -> Vec<Entry> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbering_goes_on_over_buckets_and_owners() {
-    let Some(keyspace) = Keyspace::fresh_with(small).await else { return };
+    let Some(keyspace) = Keyspace::shared_with(small).await else { return };
     let mut expected = Vec::new();
+    let room = RoomId::parse(&keyspace.room("room")).unwrap();
     // Owners leave at every place of a bucket; each one is another node, which does not know where the log ends.
     for (owner, count) in (1..).zip([3, 1, 4, 5, 2, 16, 1]) {
         let log = keyspace.open(small).await;
-        let mut scribe = Scribe::activate(&log, "room", owner).await;
+        let mut scribe = Scribe::activate(&log, room.as_str(), owner).await;
         expected.extend(commit(&log, &mut scribe, count).await);
     }
     let log = keyspace.log();
-    let room = RoomId::parse("room").unwrap();
     assert_eq!(read_all(&*log, &room).await, expected);
     assert_chained(&room, &expected);
     assert_eq!(log.tail(&room).await.unwrap().unwrap().last_seq, Seq::new(32));
@@ -45,9 +46,9 @@ async fn numbering_goes_on_over_buckets_and_owners() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_buckets_below_the_floor_are_deleted() {
-    let Some(keyspace) = Keyspace::fresh_with(small).await else { return };
+    let Some(keyspace) = Keyspace::shared_with(small).await else { return };
     let log = keyspace.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &keyspace.room("room"), 1).await;
     commit(&*log, &mut scribe, 13).await;
     let edit = scribe.edit(2, "an edit that expires");
     scribe.commit(&*log, vec![edit]).await;
@@ -55,15 +56,20 @@ async fn full_buckets_below_the_floor_are_deleted() {
     let room = scribe.room.clone();
     let snapshot = StoredSnapshot { seq: Seq::new(19), parts: vec![b"state".to_vec()] };
     log.write_snapshot(&room, snapshot).await.unwrap();
-    assert_eq!(keyspace.query("SELECT seq FROM {}.edits").len(), 1);
+    let edits = || keyspace.query(&format!("SELECT seq FROM {{}}.edits WHERE channel_id = '{room}' AND target = 2"));
+    assert_eq!(edits().len(), 1);
 
     log.expire_before(&room, Seq::new(18)).await.unwrap();
-    let kept =
-        keyspace.query("SELECT message_id FROM {}.messages WHERE channel_id = 'room' AND bucket IN (0, 1, 2, 3, 4)");
-    let kept: Vec<_> = kept.into_iter().flatten().flatten().collect();
+    let of_buckets = |columns: &str, limit: &str| {
+        let partitions = format!("channel_id = '{room}' AND bucket IN (0, 1, 2, 3, 4, 5)");
+        let rows = keyspace.query(&format!("SELECT {columns} FROM {{}}.messages WHERE {partitions} {limit}"));
+        rows.into_iter().flatten().flatten().collect::<Vec<_>>()
+    };
+    // A partition of which only the static row is left shows none.
+    let kept = of_buckets("message_id", "");
     assert_eq!(kept.len(), 4, "the bucket of the floor is kept: {kept:?}");
-    assert!(keyspace.query("SELECT seq FROM {}.edits").is_empty(), "edits of what is deleted are forgotten");
-    let fences = keyspace.query("SELECT DISTINCT channel_id, bucket, last_seq FROM {}.messages");
+    assert!(edits().is_empty(), "edits of what is deleted are forgotten");
+    let fences = of_buckets("last_seq", "PER PARTITION LIMIT 1");
     assert_eq!(fences.len(), 6, "a static row stays for ever");
 
     // A node that knew nothing of it.
@@ -72,7 +78,7 @@ async fn full_buckets_below_the_floor_are_deleted() {
     assert_eq!(below, Err(LogError::Expired { floor: Seq::new(18) }));
     let above = other.read(&room, after_up_to(Seq::new(17), 20, 20)).await.unwrap();
     assert_eq!(above.iter().map(|entry| entry.seq.get()).collect::<Vec<_>>(), [18, 19, 20]);
-    let mut scribe = Scribe::activate(&other, "room", 2).await;
+    let mut scribe = Scribe::activate(&other, room.as_str(), 2).await;
     commit(&other, &mut scribe, 3).await;
     assert_eq!(other.tail(&room).await.unwrap().unwrap().last_seq, Seq::new(23));
 }
@@ -80,19 +86,20 @@ async fn full_buckets_below_the_floor_are_deleted() {
 /// A snapshot that a crash has cut short is none: it is not read, and nothing expires because of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_without_its_seal_is_none() {
-    let Some(keyspace) = Keyspace::fresh_with(small).await else { return };
+    let Some(keyspace) = Keyspace::shared_with(small).await else { return };
     let log = keyspace.log();
-    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = Scribe::activate(&*log, &keyspace.room("room"), 1).await;
     commit(&*log, &mut scribe, 10).await;
     let whole = StoredSnapshot { seq: Seq::new(3), parts: vec![b"whole".to_vec()] };
     log.write_snapshot(&scribe.room, whole.clone()).await.unwrap();
-    keyspace.query("INSERT INTO {}.snapshots (channel_id, seq, part, state) VALUES ('room', 9, 0, 0x00)");
+    let columns = "(channel_id, seq, part, state)";
+    keyspace.query(&format!("INSERT INTO {{}}.snapshots {columns} VALUES ('{}', 9, 0, 0x00)", scribe.room));
     assert_eq!(log.read_snapshot(&scribe.room, Seq::new(10)).await, Ok(Some(whole.clone())));
     log.expire_before(&scribe.room, Seq::new(9)).await.unwrap();
     let read = log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await;
     assert_eq!(read, Err(LogError::Expired { floor: Seq::new(4) }));
     // It does not keep the next owner from its work either, nor outlive the next snapshot.
-    let mut scribe = Scribe::activate(&*log, "room", 2).await;
+    let mut scribe = Scribe::activate(&*log, &keyspace.room("room"), 2).await;
     commit(&*log, &mut scribe, 1).await;
     let next = StoredSnapshot { seq: Seq::new(11), parts: vec![b"next".to_vec()] };
     log.write_snapshot(&scribe.room, next.clone()).await.unwrap();
@@ -105,11 +112,11 @@ async fn a_snapshot_without_its_seal_is_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ownerships_are_bounded() {
     let few = |options| CqlOptions { ownerships_max: 4, ..options };
-    let Some(keyspace) = Keyspace::fresh_with(few).await else { return };
+    let Some(keyspace) = Keyspace::shared_with(few).await else { return };
     let log = keyspace.log();
     let mut scribes = Vec::new();
     for number in 0..5 {
-        let mut scribe = Scribe::activate(&*log, &format!("room{number}"), 1).await;
+        let mut scribe = Scribe::activate(&*log, &keyspace.room(&format!("room{number}")), 1).await;
         scribe.commit_messages(&*log, 1).await;
         scribes.push(scribe);
     }
@@ -120,5 +127,5 @@ async fn ownerships_are_bounded() {
         kept.push(outcome == rollcall_actors::ports::AppendOutcome::Committed);
     }
     assert_eq!(kept, [false, false, true, true, true]);
-    Scribe::activate(&*log, "room0", 2).await.commit_messages(&*log, 1).await;
+    Scribe::activate(&*log, &keyspace.room("room0"), 2).await.commit_messages(&*log, 1).await;
 }

@@ -3,6 +3,6 @@
 use rollcall_cql_tests::Keyspace;
 
 rollcall_it::log_contract!(cassandra, {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let Some(keyspace) = Keyspace::shared().await else { return };
     keyspace
 });

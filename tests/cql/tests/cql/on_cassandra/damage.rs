@@ -2,6 +2,7 @@
 
 use rollcall_actors::ports::{Log, LogError};
 use rollcall_cql_tests::Keyspace;
+use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::scribe::{Scribe, after_up_to};
 use rollcall_protocol::{OwnerId, Seq};
 
@@ -25,7 +26,7 @@ async fn reads_stop_before_the_seventh(keyspace: &Keyspace, scribe: &Scribe) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_does_not_fit_ends_what_can_be_read() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let Some(keyspace) = Keyspace::shared().await else { return };
     for (number, change) in [
         "SET hash = 0x0000000000000000000000000000000000000000000000000000000000000000",
         "SET hash = 0x00",
@@ -43,7 +44,7 @@ async fn a_row_that_does_not_fit_ends_what_can_be_read() {
     .iter()
     .enumerate()
     {
-        let room = format!("room{number}");
+        let room = keyspace.room(&format!("room{number}"));
         let scribe = room_of_ten(&keyspace, &room).await;
         let seventh = format!("WHERE channel_id = '{room}' AND bucket = 0 AND message_id = 7");
         keyspace.query(&format!("UPDATE {{}}.messages {change} {seventh}"));
@@ -53,9 +54,10 @@ async fn a_row_that_does_not_fit_ends_what_can_be_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_is_gone_ends_what_can_be_read() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
-    let scribe = room_of_ten(&keyspace, "room").await;
-    keyspace.query("DELETE FROM {}.messages WHERE channel_id = 'room' AND bucket = 0 AND message_id = 7");
+    let Some(keyspace) = Keyspace::shared().await else { return };
+    let scribe = room_of_ten(&keyspace, &keyspace.room("room")).await;
+    let seventh = format!("WHERE channel_id = '{}' AND bucket = 0 AND message_id = 7", scribe.room);
+    keyspace.query(&format!("DELETE FROM {{}}.messages {seventh}"));
     reads_stop_before_the_seventh(&keyspace, &scribe).await;
     let activated = keyspace.log().activate(&scribe.room, OwnerId(2)).await;
     assert_eq!(activated, Err(LogError::Damaged("entry 7 is missing".to_owned())));
@@ -63,10 +65,11 @@ async fn a_row_that_is_gone_ends_what_can_be_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
-    let scribe = room_of_ten(&keyspace, "room").await;
+    let Some(keyspace) = Keyspace::shared().await else { return };
+    let scribe = room_of_ten(&keyspace, &keyspace.room("room")).await;
     let log = keyspace.log();
-    keyspace.query("UPDATE {}.messages SET n = 1 WHERE channel_id = 'room' AND bucket = 0 AND message_id = 10");
+    let tenth = format!("WHERE channel_id = '{}' AND bucket = 0 AND message_id = 10", scribe.room);
+    keyspace.query(&format!("UPDATE {{}}.messages SET n = 1 {tenth}"));
     let activated = log.activate(&scribe.room, OwnerId(2)).await;
     assert!(matches!(activated, Err(LogError::Damaged(_))), "{activated:?}");
     assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
@@ -74,11 +77,11 @@ async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fence_that_cannot_be_is_damage() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let Some(keyspace) = Keyspace::shared().await else { return };
     let log = keyspace.log();
     let changes = ["SET owner = null", "SET last_seq = null", "SET last_seq = 5000", "SET last_seq = -1"];
     for (number, change) in changes.iter().enumerate() {
-        let room = format!("room{number}");
+        let room = keyspace.room(&format!("room{number}"));
         let mut scribe = room_of_ten(&keyspace, &room).await;
         keyspace.query(&format!("UPDATE {{}}.messages {change} WHERE channel_id = '{room}' AND bucket = 0"));
         let late = scribe.messages(1);

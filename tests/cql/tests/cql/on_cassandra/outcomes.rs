@@ -5,6 +5,7 @@ use std::time::Duration;
 use rollcall::log::{CqlLog, CqlOptions};
 use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted};
 use rollcall_cql_tests::Keyspace;
+use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::scribe::{Scribe, assert_chained, read_all};
 use rollcall_protocol::{Entry, Seq};
@@ -31,11 +32,11 @@ impl Distant {
     }
 
     async fn start_with(change: impl FnOnce(CqlOptions) -> CqlOptions) -> Option<Self> {
-        let keyspace = Keyspace::fresh().await?;
+        let keyspace = Keyspace::shared().await?;
         let proxy = Proxy::start(keyspace.address()).await.unwrap();
         let contact_points = vec![proxy.address().to_string()];
         let log = keyspace.open(|options| change(CqlOptions { contact_points, ..options })).await;
-        let mut scribe = Scribe::activate(&log, "room", 1).await;
+        let mut scribe = Scribe::activate(&log, &keyspace.room("room"), 1).await;
         let stored = scribe.commit_messages(&log, 1).await;
         Some(Self { keyspace, proxy, log, scribe, stored })
     }
@@ -58,7 +59,7 @@ impl Distant {
     /// Another node takes the room and writes to it.
     async fn taken_over(&self) -> Vec<Entry> {
         let near = self.keyspace.log();
-        let mut other = Scribe::activate(&*near, "room", 2).await;
+        let mut other = Scribe::activate(&*near, self.scribe.room.as_str(), 2).await;
         other.commit_messages(&*near, 3).await
     }
 
@@ -168,7 +169,7 @@ async fn an_outcome_that_stays_unknown_ends_the_ownership() {
         assert_eq!(late.await.unwrap(), FENCED, "though nobody else is there");
         // The next activation finds out.
         let near = distant.keyspace.log();
-        let mut next = Scribe::activate(&*near, "room", 2).await;
+        let mut next = Scribe::activate(&*near, distant.scribe.room.as_str(), 2).await;
         let arrived = if lost == Direction::Down { entries } else { Vec::new() };
         let more = next.commit_messages(&*near, 1).await;
         assert_eq!(distant.stored().await, [distant.stored.clone(), arrived, more].concat());
@@ -185,13 +186,20 @@ async fn a_server_that_is_away_comes_back() {
     distant.proxy.black_hole(true);
     assert!(distant.log.tail(room).await.is_err());
     assert!(distant.log.activate(room, rollcall_protocol::OwnerId(3)).await.is_err());
-    assert!(distant.log.away().await.is_some());
+    let until = async |is_away: bool| {
+        let looked = async {
+            while distant.log.away().is_some() != is_away {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(30), looked).await.expect("the driver connects again by itself");
+    };
+    until(true).await;
     distant.proxy.refuse(true);
     distant.heal();
     assert!(distant.log.tail(room).await.is_err());
     distant.proxy.refuse(false);
-    let is_back = async { while distant.log.away().await.is_some() {} };
-    timeout(Duration::from_secs(30), is_back).await.expect("the driver connects again by itself");
-    let mut scribe = Scribe::activate(&distant.log, "room", 4).await;
+    until(false).await;
+    let mut scribe = Scribe::activate(&distant.log, room.as_str(), 4).await;
     scribe.commit_messages(&distant.log, 1).await;
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use rollcall::log::cql::schema::{self, Replicas};
 use rollcall::log::{CqlConsistency, CqlError, CqlLog, CqlOptions};
 use rollcall_cql_tests::{Keyspace, cassandra};
+use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_services::{Cassandra, Consistency};
 
 async fn refusal(options: CqlOptions) -> CqlError {
@@ -13,7 +14,7 @@ async fn refusal(options: CqlOptions) -> CqlError {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_is_applied_once_and_again() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let Some(keyspace) = Keyspace::own().await else { return };
     schema::apply(&keyspace.options(), &[]).await.unwrap();
     let tables = keyspace.query("SELECT version FROM {}.schema_version");
     assert_eq!(tables, [[Some(schema::VERSION.to_be_bytes().to_vec())]]);
@@ -37,7 +38,7 @@ async fn a_keyspace_without_the_tables_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_of_another_version_are_refused_and_left_alone() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let Some(keyspace) = Keyspace::own().await else { return };
     for found in [schema::VERSION + 1, schema::VERSION - 1] {
         keyspace.query(&format!("UPDATE {{}}.schema_version SET version = {found} WHERE component = 'rollcall'"));
         let error = refusal(keyspace.options()).await;
@@ -51,7 +52,7 @@ async fn tables_of_another_version_are_refused_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_centre_that_does_not_have_the_keyspace_is_refused() {
-    let Some(keyspace) = Keyspace::fresh().await else { return };
+    let Some(keyspace) = Keyspace::own().await else { return };
     for consistency in [CqlConsistency::Local, CqlConsistency::Global] {
         let elsewhere = CqlOptions { datacenter: Some("elsewhere".to_owned()), consistency, ..keyspace.options() };
         let error = refusal(elsewhere).await;
@@ -80,9 +81,9 @@ async fn nobody_there_is_said_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn global_consistency_works_as_well() {
     let global = |options| CqlOptions { consistency: CqlConsistency::Global, ..options };
-    let Some(keyspace) = Keyspace::fresh_with(global).await else { return };
+    let Some(keyspace) = Keyspace::shared_with(global).await else { return };
     let log = keyspace.log();
-    let mut scribe = rollcall_it::scribe::Scribe::activate(&*log, "room", 1).await;
+    let mut scribe = rollcall_it::scribe::Scribe::activate(&*log, &keyspace.room("room"), 1).await;
     let entries = scribe.commit_messages(&*log, 3).await;
     assert_eq!(rollcall_it::scribe::read_all(&*log, &scribe.room).await, entries);
 }

@@ -1,4 +1,4 @@
-//! What the committer counts.
+//! What a log counts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 pub const COMMIT_BUCKETS_US: [u64; 14] =
     [50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 409_600, 1_638_400];
 
-/// What the log has done since it was opened.
+/// What the log has done since it was opened. A commit is a group with its sync in the embedded log, and an append in the CQL log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogStats {
-    /// Data syncs that were asked of the disk for commits: one for each group.
+    /// Commits: in the embedded log as many data syncs were asked of the disk.
     pub syncs: u64,
     /// Entries that were committed.
     pub entries: u64,
@@ -22,13 +22,13 @@ pub struct LogStats {
     pub bytes: u64,
     /// Entries whose bodies were taken off after they had been committed, because of a redaction.
     pub redacted: u64,
-    /// Groups that failed; the outcome of their appends is unknown.
+    /// Commits that failed; the outcome of their appends is unknown.
     pub failures: u64,
     /// Times that the log was reopened after a failure.
     pub reopens: u64,
-    /// Appends that were refused for lack of space.
+    /// Appends that were refused: for lack of space, or by the servers.
     pub refused: u64,
-    /// Time spent in commits (write, sync, apply), in microseconds.
+    /// Time that commits took (write, sync, apply; in the CQL log all that the append's caller waited for), in microseconds.
     pub commit_us: u64,
     /// Commits by their time: one count for each bound of [`COMMIT_BUCKETS_US`], and one for the rest.
     pub commits_by_time: [u64; COMMIT_BUCKETS_US.len() + 1],
@@ -41,9 +41,9 @@ impl LogStats {
     }
 }
 
-/// The committer's counters.
+/// The counters.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(in crate::log) struct Counters {
     pub syncs: AtomicU64,
     pub entries: AtomicU64,
     pub appends: AtomicU64,
@@ -58,7 +58,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Counts one commit and its sync.
+    /// Counts one commit.
     pub fn committed(&self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = COMMIT_BUCKETS_US.partition_point(|&bound| bound < us);
