@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_actors::limits::ACTIVATION_PAUSE_MS;
 use rollcall_actors::ports::{Log, Ports};
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
 use rollcall_protocol::{CloseCode, Kind};
@@ -243,6 +244,7 @@ fn room_settings(config: &Config) -> RoomSettings {
         idle: Duration::from_millis(rooms.idle_ms),
         idle_rooms_max: rooms.idle_max,
         active_rooms_max: rooms.active_max,
+        activation_pause: Duration::from_millis(ACTIVATION_PAUSE_MS),
     }
 }
 

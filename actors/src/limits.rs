@@ -13,3 +13,9 @@ pub const REFUSED_RETRY_MS: u64 = 200;
 
 /// A room of which nothing was asked for this long, in milliseconds, gives back the memory that only writes need.
 pub const ROOM_REST_MS: u64 = 10_000;
+
+/// A room that could not be activated is not tried again for this long, in milliseconds.
+pub const ACTIVATION_PAUSE_MS: u64 = 1_000;
+
+/// Rooms that could not be activated which a node remembers at once, for their pause.
+pub const FAILED_ROOMS_MAX: usize = 10_000;

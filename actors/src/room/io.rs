@@ -55,7 +55,7 @@ pub struct Submit<T> {
 }
 
 /// What a token allows in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rights {
     /// Reading: joining and history.
     pub read: bool,

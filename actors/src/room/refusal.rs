@@ -43,6 +43,12 @@ pub enum Refusal {
     /// As many rooms are active on the node as may be; nothing was stored.
     #[error("as many rooms are active on this server as it takes")]
     TooManyRooms,
+    /// The room's log could not be read, so that the room is not active; nothing was stored.
+    #[error("the room's log cannot be read now")]
+    NotActivated {
+        /// When it is tried again, in milliseconds from now.
+        retry_after_ms: u64,
+    },
     /// The room cannot take writes now; nothing was stored.
     #[error("{0}")]
     Unavailable(String),
@@ -64,7 +70,7 @@ impl Refusal {
             Self::TargetExpired(_) => ErrorCode::Expired,
             Self::TooManyUnanswered => ErrorCode::TooManyUnanswered,
             Self::Busy | Self::TooManyRooms => ErrorCode::Busy,
-            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Unavailable(_) | Self::NotActivated { .. } => ErrorCode::Unavailable,
             Self::OutcomeUnknown => ErrorCode::OutcomeUnknown,
         }
     }
@@ -72,6 +78,7 @@ impl Refusal {
     fn retry_after_ms(&self) -> u64 {
         match self {
             Self::TooManyRooms => ROOM_SPACE_RETRY_MS,
+            Self::NotActivated { retry_after_ms } => *retry_after_ms,
             _ => REFUSED_RETRY_MS,
         }
     }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::active_rooms::ActiveRooms;
 use super::admission::{Admission, QueueLimits};
+use super::failed_rooms::FailedRooms;
 use super::handle::{Ask, Asker, RoomHandle};
 use super::inbox::{ReplyKind, ReplySlot};
 use super::room_actor::{RoomActor, RoomMsg};
@@ -38,6 +39,8 @@ pub struct RoomSettings {
     /// How many rooms are active at most, those among them that somebody joined. Whoever asks for one more is told to come again,
     /// unless an idle one can be given up for it.
     pub active_rooms_max: usize,
+    /// How long a room that could not be activated is not tried again.
+    pub activation_pause: Duration,
 }
 
 /// The rooms of one node. Cloning shares them.
@@ -52,6 +55,7 @@ pub(super) struct Shared {
     ports: Ports,
     settings: RoomSettings,
     rooms: Mutex<ActiveRooms>,
+    failed: Mutex<FailedRooms>,
     draining: AtomicBool,
     /// Actors that have not ended, forgotten ones included.
     alive: watch::Sender<usize>,
@@ -75,6 +79,7 @@ impl Directory {
             ports,
             settings,
             rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max, settings.active_rooms_max)),
+            failed: Mutex::default(),
             draining: AtomicBool::new(false),
             alive: watch::Sender::new(0),
             tasks: TaskTracker::new(),
@@ -89,7 +94,8 @@ impl Directory {
     /// Returns a room, and activates it if need be.
     ///
     /// # Errors
-    /// Where the room is not active, and as many are as may be, or where the node gives its rooms up.
+    /// Where the room is not active, and it could not be activated a moment ago or as many are active as may be; or where the
+    /// node gives its rooms up.
     pub fn room(&self, room: &RoomId) -> Result<Arc<RoomHandle>, Refusal> {
         let mut rooms = self.shared.rooms();
         // Looked at under the lock: a drain collects the rooms under it, after it said so.
@@ -98,6 +104,9 @@ impl Directory {
         }
         if let Some(handle) = rooms.get(room) {
             return Ok(Arc::clone(handle));
+        }
+        if let Some(wait) = self.shared.failed().wait(room, Instant::now()) {
+            return Err(not_activated(wait));
         }
         if !rooms.make_space(Instant::now(), give_up) {
             return Err(Refusal::TooManyRooms);
@@ -222,9 +231,20 @@ impl Shared {
         handle.tail.end();
     }
 
+    /// Notes that a room could not be activated, and returns what is told to those who wait for it.
+    pub fn activation_failed(&self, room: &RoomId) -> Refusal {
+        let pause = self.settings.activation_pause;
+        self.failed().note(room, Instant::now(), pause);
+        not_activated(pause)
+    }
+
+    // No code that holds one of the locks panics half-way through a change.
     fn rooms(&self) -> MutexGuard<'_, ActiveRooms> {
-        // No code that holds the lock panics half-way through a change.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self) -> MutexGuard<'_, FailedRooms> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives up the rooms that are idle, and lets others rest.
@@ -234,13 +254,20 @@ impl Shared {
         });
     }
 
-    /// Forgets the room of an actor that failed.
-    fn forget_failed(&self, failed: ractor::ActorId) {
+    /// Forgets the room of an actor that failed, and says so.
+    fn forget_failed(&self, failed: ractor::ActorId, error: &ActorProcessingErr) {
         let handle = self.rooms().iter().find(|handle| handle.actor.get_id() == failed).cloned();
+        // None where the room was being given up.
+        let room = handle.as_ref().map(|handle| tracing::field::display(handle.tail.room()));
+        tracing::error!(room, %error, "a room's actor failed; the room is activated again from its log");
         if let Some(handle) = handle {
             self.forget(&handle);
         }
     }
+}
+
+fn not_activated(wait: Duration) -> Refusal {
+    Refusal::NotActivated { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
 }
 
 /// Tells a room that takes nothing any more to finish.
@@ -286,8 +313,7 @@ impl Actor for Supervisor {
         match event {
             SupervisionEvent::ActorTerminated(..) => shared.alive.send_modify(|alive| *alive -= 1),
             SupervisionEvent::ActorFailed(actor, error) => {
-                tracing::error!(%error, "a room's actor failed; the room is activated again from its log");
-                shared.forget_failed(actor.get_id());
+                shared.forget_failed(actor.get_id(), &error);
                 shared.alive.send_modify(|alive| *alive -= 1);
             }
             _ => {}

@@ -17,6 +17,7 @@ mod activation;
 mod active_rooms;
 mod admission;
 mod directory;
+mod failed_rooms;
 mod frame;
 mod handle;
 mod inbox;

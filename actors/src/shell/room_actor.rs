@@ -24,7 +24,9 @@ use crate::ports::{Append, AppendOutcome, LogError, ReadRange};
 use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, Target};
 
 /// What is told to whoever asks a room that is being given up.
-const MOVING: &str = "the room is moving";
+fn moving() -> Refusal {
+    Refusal::Unavailable("the room is moving".to_owned())
+}
 
 /// What comes into a room's mailbox.
 #[derive(Debug)]
@@ -137,14 +139,15 @@ impl RoomActorState {
             Err(error) => {
                 let room = handle.tail.room();
                 tracing::warn!(%room, %error, "failed to activate a room");
-                self.over(myself, "the room's log cannot be read now");
+                let refusal = self.shared.activation_failed(room);
+                self.over(myself, &refusal);
             }
         }
     }
 
     fn request(&mut self, myself: &ActorRef<RoomMsg>, request: Request) {
         match (&mut self.phase, request) {
-            (Phase::Over, request) => request.into_reply().refuse(Refusal::Unavailable(MOVING.to_owned())),
+            (Phase::Over, request) => request.into_reply().refuse(moving()),
             (Phase::Activating(waiting), request) => waiting.push(request),
             (Phase::Active(_), Request::Write(write, reply)) => self.write(myself, write, reply),
             (Phase::Active(_), Request::Change(change, reply)) => {
@@ -157,14 +160,16 @@ impl RoomActorState {
     }
 
     fn appended(&mut self, myself: &ActorRef<RoomMsg>, outcome: AppendOutcome) {
+        let Some(handle) = &self.handle else { return };
+        let room = handle.tail.room();
         let input = match outcome {
             AppendOutcome::Committed => Input::Committed,
             AppendOutcome::NotCommitted(reason) => {
-                tracing::warn!(?reason, "the log refused an append");
+                tracing::warn!(%room, ?reason, "the log refused an append");
                 Input::NotCommitted(reason)
             }
             AppendOutcome::Unknown(reason) => {
-                tracing::warn!(%reason, "an append's outcome is unknown");
+                tracing::warn!(%room, %reason, "an append's outcome is unknown");
                 Input::Unknown
             }
         };
@@ -174,7 +179,7 @@ impl RoomActorState {
     fn drain(&mut self, myself: &ActorRef<RoomMsg>) {
         match self.phase {
             Phase::Active(_) => self.feed(myself, Input::Drain),
-            Phase::Activating(_) => self.over(myself, MOVING),
+            Phase::Activating(_) => self.over(myself, &moving()),
             Phase::Over => {}
         }
     }
@@ -210,7 +215,7 @@ impl RoomActorState {
                 }
                 Effect::Stop(reason) => {
                     tracing::debug!(room = %handle.tail.room(), ?reason, "gave a room up");
-                    self.over(myself, MOVING);
+                    self.over(myself, &moving());
                 }
             }
         }
@@ -231,7 +236,7 @@ impl RoomActorState {
 
     /// Ends the actor: the directory forgets it first, so that whoever is told to come again finds the next one. Then whoever
     /// still waits is told so.
-    fn over(&mut self, myself: &ActorRef<RoomMsg>, why: &str) {
+    fn over(&mut self, myself: &ActorRef<RoomMsg>, refusal: &Refusal) {
         if let Some(handle) = &self.handle {
             self.shared.forget(handle);
         }
@@ -240,7 +245,7 @@ impl RoomActorState {
             Phase::Active(active) => active.lookups.into_values().flatten().map(|(_, reply)| reply).collect(),
             Phase::Over => Vec::new(),
         };
-        waiting.into_iter().for_each(|reply| reply.refuse(Refusal::Unavailable(why.to_owned())));
+        waiting.into_iter().for_each(|reply| reply.refuse(refusal.clone()));
         myself.stop(None);
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ractor::ActorRef;
 use rollcall_protocol::{ErrorCode, ErrorFrame, Joined, Seq};
 
-use super::{Active, MOVING, Phase, RoomActorState, RoomMsg, forbidden, only};
+use super::{Active, Phase, RoomActorState, RoomMsg, forbidden, moving, only};
 use crate::ports::LogError;
-use crate::room::{Refusal, SenderKey};
+use crate::room::SenderKey;
 use crate::shell::handle::Subscribed;
 use crate::shell::inbox::ReplySlot;
 use crate::shell::request::{JoinRequest, diverged, expired};
@@ -75,7 +75,7 @@ impl RoomActorState {
 
     fn join(&self, join: &JoinRequest, reply: ReplySlot) {
         let (Phase::Active(active), Some(handle)) = (&self.phase, self.handle.clone()) else {
-            return reply.refuse(Refusal::Unavailable(MOVING.to_owned()));
+            return reply.refuse(moving());
         };
         let state = active.core.committed();
         let key = SenderKey { user: join.user.clone(), device: join.device.clone() };

@@ -1,10 +1,12 @@
 //! Activation: from the newest snapshot that can be read and the log after it, or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcall::log::MemoryLog;
 use rollcall_actors::ports::{Log, NodeId, Ownership, PortFuture, StoredSnapshot};
 use rollcall_actors::room::{Refusal, snapshot};
+use rollcall_actors::shell::RoomSettings;
 use rollcall_it::scribe::Scribe;
 use rollcall_protocol::{Epoch, Hash, RoomId, Seq};
 
@@ -22,30 +24,43 @@ async fn who_waits_for_an_activation_that_fails_is_told_and_the_next_one_succeed
     node.log.activations.until_waiting(1).await;
     node.log.activations.release();
     for id in writes {
-        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+        assert!(matches!(ann.retryable(id).await, Refusal::NotActivated { .. }));
     }
     assert!(ann.joined(join).await.unwrap_err().retryable);
-    // The very next request finds the room activated.
-    assert_eq!(ann.write(1, "1").await, ack(2));
+    assert_eq!(ann.write_when_activated(1, "1").await, ack(2));
     assert_eq!(ann.write(2, "2").await, ack(3));
 }
 
 #[tokio::test]
-async fn a_room_that_cannot_be_read_is_tried_with_each_request() {
+async fn a_room_that_cannot_be_read_is_tried_again_after_a_pause() {
     let node = Node::start(ROOMY).await;
     let mut ann = Desk::at(&node, "room", "ann");
     node.log.fail_activations(3);
-    for _ in 0..3 {
-        let id = ann.send(1, "1");
-        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
-    }
-    assert_eq!(ann.write(1, "1").await, ack(2));
+    assert_eq!(ann.write_when_activated(1, "1").await, ack(2));
     let other = Node::start_on(node.log.clone(), ROOMY).await;
     other.log.fail_reads(1);
     let mut ann = Desk::at(&other, "room", "ann");
     let id = ann.send(2, "2");
-    assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)), "the entries could not be read");
-    assert_eq!(ann.write(2, "2").await, ack(3));
+    assert!(matches!(ann.retryable(id).await, Refusal::NotActivated { .. }), "the entries could not be read");
+    assert_eq!(ann.write_when_activated(2, "2").await, ack(3));
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_be_read_is_not_tried_by_each_request() {
+    let pause = Duration::from_secs(3600);
+    let node = Node::start(RoomSettings { activation_pause: pause, ..ROOMY }).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    node.log.fail_activations(1);
+    for _ in 0..100 {
+        let id = ann.send(1, "1");
+        let Refusal::NotActivated { retry_after_ms } = ann.retryable(id).await else { panic!("it was tried") };
+        assert!(u128::from(retry_after_ms).abs_diff(pause.as_millis()) < 60_000, "{retry_after_ms}");
+        let id = ann.ask_join(None, None);
+        let error = ann.joined(id).await.unwrap_err();
+        assert!(error.retryable && error.retry_after_ms.is_some_and(|wait_ms| wait_ms <= retry_after_ms), "{error:?}");
+    }
+    assert_eq!((node.log.activations_so_far(), node.directory.active_rooms()), (0, 0));
+    assert_eq!(Desk::at(&node, "other", "ann").write(1, "1").await, ack(2), "other rooms are");
 }
 
 /// Starts a node on a log of this room's entries.
@@ -60,7 +75,7 @@ async fn refuses_to_activate(log: &Arc<MemoryLog>) {
     let (node, mut ann) = node_on(log).await;
     for _ in 0..2 {
         let id = ann.send(1, "1");
-        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+        assert!(matches!(ann.retryable(id).await, Refusal::NotActivated { .. }));
         let id = ann.ask_join(None, None);
         assert!(ann.joined(id).await.unwrap_err().retryable);
     }
@@ -200,7 +215,7 @@ async fn a_room_of_another_node_is_left_to_it() {
     let node = Node::start_among(Arc::new(Elsewhere("theirs")), log.clone(), ROOMY).await;
     let mut theirs = Desk::at(&node, "theirs", "ann");
     let id = theirs.send(1, "1");
-    assert!(matches!(theirs.retryable(id).await, Refusal::Unavailable(_)));
+    assert!(matches!(theirs.retryable(id).await, Refusal::NotActivated { .. }));
     assert_eq!(Desk::at(&node, "ours", "ann").write(1, "1").await, ack(2));
     assert_eq!(log.rooms().len(), 1, "nothing was fenced or stored of the other");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rollcall_actors::room::{Answer, ChangeKind, Refusal, Rights};
 use rollcall_actors::shell::{
@@ -144,6 +144,19 @@ impl Desk {
     pub async fn write(&mut self, n: u64, text: &str) -> Ack {
         let id = self.send(n, text);
         self.ack(id).await
+    }
+
+    /// Sends, as often as the room cannot be activated, and waits for the number.
+    pub async fn write_when_activated(&mut self, n: u64, text: &str) -> Ack {
+        loop {
+            let id = self.send(n, text);
+            match self.answer(id).await {
+                Err(Refusal::NotActivated { retry_after_ms }) => {
+                    tokio::time::sleep(Duration::from_millis(retry_after_ms)).await; // pace: as the room asked for
+                }
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     /// Sends n = `first` to `last`, one after the other, each with its n as its text.

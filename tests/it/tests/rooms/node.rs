@@ -21,6 +21,7 @@ pub const ROOMY: RoomSettings = RoomSettings {
     idle: Duration::from_secs(3600),
     idle_rooms_max: usize::MAX,
     active_rooms_max: usize::MAX,
+    activation_pause: Duration::from_millis(20),
 };
 
 /// As above, but a room's memory holds its last batch and no more.

@@ -29,6 +29,7 @@ const NARROW: RoomSettings = RoomSettings {
     idle: Duration::from_millis(1),
     idle_rooms_max: 1,
     active_rooms_max: 100,
+    activation_pause: Duration::from_millis(1),
 };
 
 /// What a device writes under one n, for ever.
