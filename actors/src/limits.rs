@@ -19,3 +19,7 @@ pub const ACTIVATION_PAUSE_MS: u64 = 1_000;
 
 /// Rooms that could not be activated which a node remembers at once, for their pause.
 pub const FAILED_ROOMS_MAX: usize = 10_000;
+
+/// A look at the target of a write in the log is made anew by its sender when this many entries were committed since it began: the
+/// redactions among them are remembered for it.
+pub const TARGET_LOOK_ENTRIES_MAX: u64 = 8_192;

@@ -20,7 +20,7 @@ use super::handle::RoomHandle;
 use super::inbox::ReplySlot;
 use super::redactions::Redactions;
 use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
-use crate::ports::{Append, AppendOutcome, LogError, ReadRange};
+use crate::ports::{Append, AppendOutcome, LogError, NotCommitted, ReadRange};
 use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, Target};
 
 /// What is told to whoever asks a room that is being given up.
@@ -72,9 +72,17 @@ enum Phase {
 struct Active {
     core: RoomCore<ReplySlot>,
     /// Writes whose target is being read from the log, and those of the same device that came after, in order.
-    lookups: BTreeMap<SenderKey, VecDeque<(Box<WriteRequest>, ReplySlot)>>,
+    lookups: BTreeMap<SenderKey, Lookup>,
     /// Those that a write may have missed whose target was looked at before its turn.
     redactions: Redactions,
+}
+
+/// A look at a write's target in the log.
+struct Lookup {
+    /// The room's head when it began.
+    began: Seq,
+    /// The write, and those of its device that came after it.
+    waiting: VecDeque<(Box<WriteRequest>, ReplySlot)>,
 }
 
 impl Actor for RoomActor {
@@ -115,11 +123,12 @@ impl RoomActorState {
         let (ports, room, actor) = (self.shared.ports(), handle.tail.room().clone(), myself.clone());
         self.handle = Some(handle);
         let owner = OwnerId(rand::random());
-        let lost = RoomMsg::Activated(Box::new(Err(LogError::Unavailable(PANICKED.to_owned()))));
-        self.shared.spawn(report(actor, lost, async move {
+        let lost = Err(LogError::Unavailable(PANICKED.to_owned()));
+        let work = async move {
             let _lease = lease;
-            RoomMsg::Activated(Box::new(activate(&ports, &room, owner).await))
-        }));
+            activate(&ports, &room, owner).await
+        };
+        self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));
     }
 
     fn activated(&mut self, myself: &ActorRef<RoomMsg>, result: Result<Activation, LogError>) {
@@ -164,6 +173,10 @@ impl RoomActorState {
         let room = handle.tail.room();
         let input = match outcome {
             AppendOutcome::Committed => Input::Committed,
+            AppendOutcome::NotCommitted(NotCommitted::Damaged(reason)) => {
+                tracing::error!(%room, %reason, "the log of a room is damaged, and takes no writes");
+                Input::NotCommitted(NotCommitted::Damaged(reason))
+            }
             AppendOutcome::NotCommitted(reason) => {
                 tracing::warn!(%room, ?reason, "the log refused an append");
                 Input::NotCommitted(reason)
@@ -199,9 +212,8 @@ impl RoomActorState {
                 Effect::Append(entries) => {
                     let append = Append { room: handle.tail.room().clone(), fence, entries };
                     let outcome = self.shared.log().append(append);
-                    let lost = RoomMsg::Appended(AppendOutcome::Unknown(PANICKED.to_owned()));
-                    let appended = async move { RoomMsg::Appended(outcome.await) };
-                    self.shared.spawn(report(myself.clone(), lost, appended));
+                    let lost = AppendOutcome::Unknown(PANICKED.to_owned());
+                    self.shared.spawn(report(myself.clone(), outcome, lost, RoomMsg::Appended));
                 }
                 Effect::Deliver(entries) => self.deliver(&handle, entries),
                 Effect::Reply(reply, answer) => reply.write(answer),
@@ -226,11 +238,9 @@ impl RoomActorState {
     fn deliver(&mut self, handle: &RoomHandle, entries: Arc<[Entry]>) {
         self.shared.count_committed(&entries);
         let Phase::Active(active) = &mut self.phase else { return };
-        if active.lookups.is_empty() {
-            // A write waits for its turn behind no more than the queue holds, and perhaps the room's creation.
-            let back = self.shared.queue_entries_max() as u64 + 1;
-            active.redactions.forget_before(Seq::new(entries[0].seq.get().saturating_sub(back)));
-        }
+        // A write waits for its turn behind no more than the queue holds, and perhaps the room's creation.
+        let queue_entries = self.shared.queue_entries_max() as u64 + 1;
+        active.redactions.forget_before(entries[0].seq, queue_entries);
         handle.tail.push(active.redactions.take_in(entries));
     }
 
@@ -242,7 +252,9 @@ impl RoomActorState {
         }
         let waiting: Vec<ReplySlot> = match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Activating(waiting) => waiting.into_iter().map(Request::into_reply).collect(),
-            Phase::Active(active) => active.lookups.into_values().flatten().map(|(_, reply)| reply).collect(),
+            Phase::Active(active) => {
+                active.lookups.into_values().flat_map(|lookup| lookup.waiting).map(|(_, reply)| reply).collect()
+            }
             Phase::Over => Vec::new(),
         };
         waiting.into_iter().for_each(|reply| reply.refuse(refusal.clone()));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ractor::ActorRef;
 use rollcall_protocol::{ErrorCode, ErrorFrame, Joined, Seq};
 
+use super::report::report;
 use super::{Active, Phase, RoomActorState, RoomMsg, forbidden, moving, only};
+use crate::limits::REFUSED_RETRY_MS;
 use crate::ports::LogError;
 use crate::room::SenderKey;
 use crate::shell::handle::Subscribed;
@@ -40,25 +42,22 @@ impl RoomActorState {
     fn check_join_in_log(&self, myself: &ActorRef<RoomMsg>, join: Box<JoinRequest>, reply: ReplySlot, after: Seq) {
         let Some(handle) = self.handle.clone() else { return };
         let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
-        self.shared.spawn(async move {
+        let hash = join.hash;
+        let work = async move {
             let failed = |error| match error {
                 LogError::Expired { floor } => expired(after, floor),
-                LogError::Unavailable(_) | LogError::Damaged(_) => {
-                    ErrorFrame::new(ErrorCode::Unavailable, "the room's log cannot be read now").retry_after_ms(200)
-                }
+                LogError::Unavailable(_) | LogError::Damaged(_) => unreadable(),
             };
-            let result = async {
-                let last = log.tail(&room).await.map_err(failed)?.map_or(Seq::ZERO, |tail| tail.last_seq);
-                if after > last {
-                    return Err(diverged(after, last));
-                }
-                let entries = log.read(&room, only(after)).await.map_err(failed)?;
-                let ours = entries.first().map(|entry| entry.hash);
-                if join.hash.is_some() && join.hash != ours { Err(diverged(after, last)) } else { Ok(()) }
-            };
-            let result = result.await;
-            let _ = actor.cast(RoomMsg::JoinChecked(join, reply, result));
-        });
+            let last = log.tail(&room).await.map_err(failed)?.map_or(Seq::ZERO, |tail| tail.last_seq);
+            if after > last {
+                return Err(diverged(after, last));
+            }
+            let entries = log.read(&room, only(after)).await.map_err(failed)?;
+            let ours = entries.first().map(|entry| entry.hash);
+            if hash.is_some() && hash != ours { Err(diverged(after, last)) } else { Ok(()) }
+        };
+        let tell = |result| RoomMsg::JoinChecked(join, reply, result);
+        self.shared.spawn(report(actor, work, Err(unreadable()), tell));
     }
 
     /// Takes what the log said of a cursor; rights and floor may have changed meanwhile.
@@ -91,6 +90,11 @@ impl RoomActorState {
         let inbox = Arc::clone(reply.inbox());
         reply.joined(Ok(Subscribed::new(joined, cursor, handle, inbox)));
     }
+}
+
+/// The error for a join whose cursor cannot be checked now.
+fn unreadable() -> ErrorFrame {
+    ErrorFrame::new(ErrorCode::Unavailable, "the room's log cannot be read now").retry_after_ms(REFUSED_RETRY_MS)
 }
 
 impl Active {

@@ -6,7 +6,7 @@ use ractor::ActorRef;
 use rollcall_protocol::{Entry, Seq};
 
 use super::report::report;
-use super::{Phase, RoomActorState, RoomMsg, draw_salt, only};
+use super::{Lookup, Phase, RoomActorState, RoomMsg, draw_salt, only};
 use crate::ports::LogError;
 use crate::room::{Input, SenderKey, Submit, Target};
 use crate::shell::inbox::ReplySlot;
@@ -26,8 +26,8 @@ impl RoomActorState {
     pub(super) fn write(&mut self, myself: &ActorRef<RoomMsg>, write: Box<WriteRequest>, reply: ReplySlot) {
         let Phase::Active(active) = &mut self.phase else { return };
         let key = SenderKey { user: write.user.clone(), device: write.device.clone() };
-        if let Some(waiting) = active.lookups.get_mut(&key) {
-            waiting.push_back((write, reply));
+        if let Some(lookup) = active.lookups.get_mut(&key) {
+            lookup.waiting.push_back((write, reply));
             return;
         }
         match self.find_target(&write) {
@@ -35,7 +35,9 @@ impl RoomActorState {
             Found::AskLog(seq) => {
                 self.look_up(myself, key.clone(), seq);
                 if let Phase::Active(active) = &mut self.phase {
-                    active.lookups.insert(key, VecDeque::from([(write, reply)]));
+                    let began = active.core.committed().head;
+                    active.redactions.begin_look(began);
+                    active.lookups.insert(key, Lookup { began, waiting: VecDeque::from([(write, reply)]) });
                 }
             }
         }
@@ -59,24 +61,26 @@ impl RoomActorState {
     fn look_up(&self, myself: &ActorRef<RoomMsg>, key: SenderKey, seq: Seq) {
         let Some(handle) = self.handle.clone() else { return };
         let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
-        let lost = RoomMsg::TargetFound(key.clone(), Target::Unreadable(seq));
-        self.shared.spawn(report(actor, lost, async move {
-            let target = match log.read(&room, only(seq)).await {
+        let work = async move {
+            match log.read(&room, only(seq)).await {
                 Ok(entries) => entries.first().map_or(Target::Absent(seq), target_of),
                 Err(LogError::Expired { .. }) => Target::Expired(seq),
                 Err(LogError::Unavailable(_) | LogError::Damaged(_)) => Target::Unreadable(seq),
-            };
-            RoomMsg::TargetFound(key, target)
-        }));
+            }
+        };
+        let tell = |target| RoomMsg::TargetFound(key, target);
+        self.shared.spawn(report(actor, work, Target::Unreadable(seq), tell));
     }
 
     /// Lets the write whose target the log told have its turn, and those behind it.
     pub(super) fn target_found(&mut self, myself: &ActorRef<RoomMsg>, key: &SenderKey, target: Target) {
         let Phase::Active(active) = &mut self.phase else { return };
-        let Some(mut waiting) = active.lookups.remove(key) else { return };
+        let Some(Lookup { began, mut waiting }) = active.lookups.remove(key) else { return };
+        let is_recent = active.redactions.end_look(began, active.core.committed().head);
         let Some((first, reply)) = waiting.pop_front() else { return };
         // What the log said may be older than the redactions that were committed meanwhile.
         let target = match target {
+            Target::Found { seq, .. } if !is_recent => Target::Unreadable(seq),
             Target::Found { seq, kind, sender, redacted } => {
                 Target::Found { seq, kind, sender, redacted: redacted || active.redactions.hold(seq) }
             }
