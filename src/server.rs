@@ -179,6 +179,11 @@ impl Server {
         &self.gateway.directory
     }
 
+    /// Returns the log under the server's rooms.
+    pub fn log(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.log) as Arc<dyn Log>
+    }
+
     /// Stops: says that it is not ready, tells the clients, gives the rooms up, closes the connections and the log.
     ///
     /// # Cancel safety

@@ -1,6 +1,8 @@
 //! The limits of the rooms on a node that are not configurable; those that a client meets too are in
 //! `rollcall_protocol::limits`, and those that an operator sets are the server's settings. A name ends in its unit.
 
+use rollcall_protocol::limits::BATCH_BYTES_MAX;
+
 /// Where as many rooms are active as may be and hardly one is idle, no idle one is looked for again for this long, in
 /// milliseconds: a look costs as much as there are rooms.
 pub const ROOM_SPACE_PAUSE_MS: u64 = 100;
@@ -23,3 +25,6 @@ pub const FAILED_ROOMS_MAX: usize = 10_000;
 /// A look at the target of a write in the log is made anew by its sender when this many entries were committed since it began: the
 /// redactions among them are remembered for it.
 pub const TARGET_LOOK_ENTRIES_MAX: u64 = 8_192;
+
+/// Size of the bodies on one page of history, in bytes; the entry that takes it past that is the last.
+pub const HISTORY_PAGE_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;

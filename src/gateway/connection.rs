@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rollcall_actors::room::Answer;
-use rollcall_actors::shell::{Asker, Inbox, Mail, Reply, RoomView};
+use rollcall_actors::shell::{Asker, Inbox, Mail, Reply, Viewed};
 use rollcall_protocol::{
     CloseCode, ErrorCode, ErrorFrame, Format, GoingAway, History, Outgoing, OutgoingPush, Ping, RoomId, Signal,
 };
@@ -273,7 +273,7 @@ impl Connection {
     }
 
     /// Gathers the answer to a request; gives a room's view back, of which a page is wanted.
-    fn answer(&mut self, id: u64, reply: Reply) -> Option<Box<Result<RoomView, ErrorFrame>>> {
+    fn answer(&mut self, id: u64, reply: Reply) -> Option<Box<Result<Viewed, ErrorFrame>>> {
         self.open -= 1;
         match reply {
             Reply::Write { answer, began } => self.written(id, answer, began),

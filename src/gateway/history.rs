@@ -2,16 +2,14 @@
 
 use std::collections::VecDeque;
 
-use rollcall_actors::ports::{Log, LogError, ReadRange};
-use rollcall_actors::shell::{RoomView, expired};
-use rollcall_protocol::limits::{BATCH_BYTES_MAX, HISTORY_PAGE_ENTRIES_DEFAULT, HISTORY_PAGE_ENTRIES_MAX};
+use rollcall_actors::limits::HISTORY_PAGE_BYTES_MAX;
+use rollcall_actors::ports::LogError;
+use rollcall_actors::shell::{RoomView, Viewed, expired};
+use rollcall_protocol::limits::{HISTORY_PAGE_ENTRIES_DEFAULT, HISTORY_PAGE_ENTRIES_MAX};
 use rollcall_protocol::{Entry, EntryList, ErrorCode, ErrorFrame, Hash, History, HistoryView, Outgoing, Seq, hash};
 
 use super::connection::Connection;
 use super::delivery::unavailable;
-
-/// Size of the bodies on one page, in bytes; the entry that takes it past that is the last.
-const PAGE_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
 
 /// Checks a question for a page.
 ///
@@ -67,11 +65,11 @@ fn place(history: &History, view: &RoomView) -> Result<Place, ErrorFrame> {
 
 impl Connection {
     /// Answers a question for a page, now that the room was looked at.
-    pub async fn history(&mut self, id: u64, view: Result<RoomView, ErrorFrame>) {
+    pub async fn history(&mut self, id: u64, viewed: Result<Viewed, ErrorFrame>) {
         let asked = self.histories.iter().position(|(asked, _)| *asked == id);
         let Some(history) = asked.map(|at| self.histories.swap_remove(at).1) else { return };
-        let page = match view {
-            Ok(view) => read_page(&*self.gateway.directory.log(), &history, view).await,
+        let page = match viewed {
+            Ok(viewed) => read_page(&history, viewed).await,
             Err(error) => Err(error),
         };
         match page {
@@ -87,9 +85,8 @@ impl Connection {
 
 /// Reads the page that is asked for, and with evidence the hash before it.
 async fn read_page(
-    log: &dyn Log,
     history: &History,
-    view: RoomView,
+    Viewed { view, room }: Viewed,
 ) -> Result<(RoomView, Vec<Entry>, Option<Hash>), ErrorFrame> {
     let Place { after, through, reach } = place(history, &view)?;
     let mut page = Page::default();
@@ -103,15 +100,13 @@ async fn read_page(
         cursor = after.previous();
     }
     while cursor < through {
-        let entries_max = usize::try_from(through.since(cursor)).unwrap_or(HISTORY_PAGE_ENTRIES_MAX);
-        let range = ReadRange { after: cursor, through, entries_max, bytes_max: PAGE_BYTES_MAX };
-        let entries = log.read(&view.room, range).await.map_err(|error| match error {
+        let entries = room.history(cursor, through).await.map_err(|error| match error {
             LogError::Expired { floor } => expired(after, floor),
             LogError::Unavailable(_) | LogError::Damaged(_) => unavailable(),
         })?;
         let Some(last) = entries.last() else { break };
         cursor = last.seq;
-        for entry in entries {
+        for entry in &*entries {
             page.push(entry, after, reach);
         }
         if cursor >= reach {
@@ -131,17 +126,17 @@ struct Page {
 
 impl Page {
     /// Takes the next entry, unless it lies before the page. On the way to `reach` the page gives up its first entries for it.
-    fn push(&mut self, entry: Entry, after: Seq, reach: Seq) {
+    fn push(&mut self, entry: &Entry, after: Seq, reach: Seq) {
         if entry.seq <= after {
             self.hash_before = Some(entry.hash);
             return;
         }
-        if entry.seq > reach && self.bytes >= PAGE_BYTES_MAX {
+        if entry.seq > reach && self.bytes >= HISTORY_PAGE_BYTES_MAX {
             return;
         }
         self.bytes += entry.weight_bytes();
-        self.entries.push_back(entry);
-        while self.bytes > PAGE_BYTES_MAX
+        self.entries.push_back(entry.clone());
+        while self.bytes > HISTORY_PAGE_BYTES_MAX
             && let Some(first) = self.entries.pop_front_if(|first| first.seq < reach)
         {
             self.bytes -= first.weight_bytes();

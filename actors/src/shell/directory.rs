@@ -188,11 +188,6 @@ impl Directory {
     pub fn committed(&self, kind: Kind) -> u64 {
         self.shared.committed[usize::from(kind.number()) - 1].load(Ordering::Relaxed)
     }
-
-    /// Returns the log under the rooms.
-    pub fn log(&self) -> Arc<dyn Log> {
-        self.shared.log()
-    }
 }
 
 impl Shared {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ractor::{ActorRef, MessagingErr};
-use rollcall_protocol::{Joined, RoomId, Seq, Signal, SignalKind, UserId};
+use rollcall_protocol::{Entry, Joined, RoomId, Seq, Signal, SignalKind, UserId};
 
 use super::admission::{Admission, Lease, NotAdmitted};
 use super::frame::Frame;
 use super::inbox::{Doorbell, Inbox, ReplyKind, ReplySlot};
 use super::pages::Pages;
-use super::request::{ChangeRequest, JoinRequest, Request, ViewRequest, WriteRequest};
+use super::request::{ChangeRequest, JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use super::room_actor::RoomMsg;
 use super::tail::Tail;
 use crate::ports::{Log, LogError};
@@ -116,11 +116,32 @@ impl RoomHandle {
         self.pages.read(&*self.log, &self.tail, cursor, head).await
     }
 
+    /// Reads entries after `after` and up to `through`, together with everybody who asks for the same: the first, and no further
+    /// one once their bodies have the size of a page of history.
+    ///
+    /// # Errors
+    /// Where the log is unavailable or damaged, or the first entry lies below the floor.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the read if nobody else waits for it.
+    pub async fn history(&self, after: Seq, through: Seq) -> Result<Arc<[Entry]>, LogError> {
+        self.pages.entries(&*self.log, &self.tail, after, through).await
+    }
+
     /// Tells everybody else in the room something ephemeral.
     pub fn signal(&self, user: UserId, kind: SignalKind, from: &Arc<Inbox>) {
         let signal = Signal { room: self.tail.room().clone(), user, kind };
         self.tail.signal(&Arc::new(signal), from);
     }
+}
+
+/// A room as it stood when somebody asked, and where to read its history.
+#[derive(Debug)]
+pub struct Viewed {
+    /// How it stood.
+    pub view: RoomView,
+    /// The room.
+    pub room: Arc<RoomHandle>,
 }
 
 /// A connection's subscription to a room; dropping it ends it.

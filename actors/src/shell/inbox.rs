@@ -10,8 +10,7 @@ use rollcall_protocol::{CloseCode, ErrorFrame, RoomId, Signal};
 use tokio::sync::Notify;
 
 use super::admission::Permit;
-use super::handle::Subscribed;
-use super::request::RoomView;
+use super::handle::{Subscribed, Viewed};
 use crate::room::{Answer, Refusal};
 
 /// Signals that wait for a connection at most; of more, the oldest are dropped.
@@ -58,7 +57,7 @@ pub enum Reply {
     /// To a join.
     Joined(Box<Result<Subscribed, ErrorFrame>>),
     /// To a question about the room.
-    View(Box<Result<RoomView, ErrorFrame>>),
+    View(Box<Result<Viewed, ErrorFrame>>),
 }
 
 impl Inbox {
@@ -212,7 +211,7 @@ impl ReplySlot {
     }
 
     /// Answers a question about the room.
-    pub fn view(mut self, answer: Result<RoomView, ErrorFrame>) {
+    pub fn view(mut self, answer: Result<Viewed, ErrorFrame>) {
         self.give(Reply::View(Box::new(answer)));
     }
 

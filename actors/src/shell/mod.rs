@@ -34,7 +34,7 @@ pub use activation::{Activation, activate};
 pub use admission::QueueLimits;
 pub use directory::{Directory, RoomSettings};
 pub use frame::Frame;
-pub use handle::{Ask, Asker, RoomHandle, Subscribed};
+pub use handle::{Ask, Asker, RoomHandle, Subscribed, Viewed};
 pub use inbox::{Doorbell, Inbox, Mail, Reply};
 pub use request::{ChangeRequest, JoinRequest, RoomView, ViewRequest, WriteRequest, diverged, expired};
 pub use sessions::{Session, Sessions};

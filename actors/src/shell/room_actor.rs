@@ -16,7 +16,7 @@ use self::report::{PANICKED, report};
 use super::activation::{Activation, activate};
 use super::admission::Lease;
 use super::directory::Shared;
-use super::handle::RoomHandle;
+use super::handle::{RoomHandle, Viewed};
 use super::inbox::ReplySlot;
 use super::redactions::Redactions;
 use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
@@ -263,20 +263,21 @@ impl RoomActorState {
 }
 
 impl Active {
-    fn view(&self, handle: Option<&Arc<RoomHandle>>, view: &ViewRequest) -> Result<RoomView, ErrorFrame> {
+    fn view(&self, handle: Option<&Arc<RoomHandle>>, view: &ViewRequest) -> Result<Viewed, ErrorFrame> {
         let state = self.core.committed();
         if !view.rights.read || !state.admits(&view.user) {
             return Err(forbidden());
         }
         let handle = handle.expect("an active room has its handle");
-        Ok(RoomView {
+        let view = RoomView {
             room: handle.tail.room().clone(),
             epoch: self.core.fence().epoch,
             head: state.head,
             floor: state.floor,
             hash: state.hash,
             floor_hash: state.floor_hash,
-        })
+        };
+        Ok(Viewed { view, room: Arc::clone(handle) })
     }
 }
 

@@ -12,8 +12,8 @@ use super::use_paths::use_paths;
 const GATEWAY: &str = "src/gateway/";
 const GATEWAY_ROOT: &str = "src/gateway.rs";
 
-/// Ways to name the log from within the server.
-const LOG_PATHS: &[&str] = &["crate::log", "rollcall::log", "super::log"];
+/// Ways to name the log from within the server: its adapters, the port, and what the port is asked for.
+const LOG_PATHS: &[&str] = &["crate::log", "rollcall::log", "super::log", "ports::Log", "ports::ReadRange"];
 
 /// Finds places where the gateway names the log, other than tests.
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -45,6 +45,8 @@ mod tests {
             ("src/gateway/mod.rs", "//! Not crate::log.\nuse crate::{config::Config, logging};"),
             ("src/gateway/writer.rs", "use super::logging;\n#[cfg(test)]\nmod tests { use crate::log::MemoryLog; }"),
             ("src/gateway/tests.rs", "use crate::log::MemoryLog;"),
+            ("src/gateway/history.rs", "use rollcall_actors::ports::{Clock, LogError};"),
+            ("src/server.rs", "use rollcall_actors::ports::{Log, ReadRange};"),
         ];
         assert_eq!(places(check, &files), [""; 0]);
     }
@@ -55,7 +57,18 @@ mod tests {
             ("src/gateway/a.rs", "use crate::{\n    config::Config,\n    log::MemoryLog,\n};"),
             ("src/gateway/b.rs", "fn f(log: &super::super::log::EmbeddedLog) {}"),
             ("src/gateway/c.rs", "use crate::log;"),
+            ("src/gateway/d.rs", "use rollcall_actors::ports::{\n    Clock,\n    Log,\n};"),
+            ("src/gateway/e.rs", "fn f(range: rollcall_actors::ports::ReadRange) {}"),
         ];
-        assert_eq!(places(check, &files), ["src/gateway/a.rs:3", "src/gateway/b.rs:1", "src/gateway/c.rs:1"]);
+        assert_eq!(
+            places(check, &files),
+            [
+                "src/gateway/a.rs:3",
+                "src/gateway/b.rs:1",
+                "src/gateway/c.rs:1",
+                "src/gateway/d.rs:3",
+                "src/gateway/e.rs:1",
+            ]
+        );
     }
 }

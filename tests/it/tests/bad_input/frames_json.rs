@@ -21,7 +21,7 @@ async fn check(frames: &[(String, ErrorCode, &str)]) {
         assert!(error.message.contains(named), "{shown}: the message names {named:?}: {}", error.message);
         assert!(error.message.len() < 400, "{shown}: {}", error.message);
     }
-    assert!(server.inner().directory().log().tail(&room("general")).await.unwrap().is_none(), "nothing was stored");
+    assert!(server.inner().log().tail(&room("general")).await.unwrap().is_none(), "nothing was stored");
     alice.send("general", 1, "and this is").await.unwrap();
 }
 

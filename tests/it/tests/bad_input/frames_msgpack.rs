@@ -33,7 +33,7 @@ async fn check(frames: &[(Vec<u8>, ErrorCode, &str)]) {
         assert!(error.message.len() < 400, "{shown}: {}", error.message);
         assert!(began.elapsed() < Duration::from_secs(3), "{shown} took {:?}", began.elapsed());
     }
-    assert!(server.inner().directory().log().tail(&room("general")).await.unwrap().is_none(), "nothing was stored");
+    assert!(server.inner().log().tail(&room("general")).await.unwrap().is_none(), "nothing was stored");
     alice.send("general", 1, "and this is").await.unwrap();
 }
 

@@ -65,7 +65,7 @@ async fn anything_else_before_hello() {
         assert_eq!(raw.nameless_error().await.code, ErrorCode::BadRequest);
         assert_eq!(raw.closed().await, Some(4500));
     }
-    assert!(server.inner().directory().log().tail(&room).await.unwrap().is_none(), "nothing was written");
+    assert!(server.inner().log().tail(&room).await.unwrap().is_none(), "nothing was written");
 }
 
 /// What a token says is checked by whoever has the key: the server. Each of these is refused in words, and closed with the

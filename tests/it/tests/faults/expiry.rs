@@ -32,7 +32,7 @@ async fn a_reader_that_falls_below_the_floor_is_told_what_is_gone_and_joins_behi
     let request = ChangeRequest { user: UserId::parse("operator").unwrap(), what: ChangeKind::Room(change) };
     server.inner().directory().ask(&room("general"), Ask::Change(Box::new(request)), &asker);
     inbox.rung().await;
-    server.inner().directory().log().expire_before(&room("general"), floor).await.unwrap();
+    server.inner().log().expire_before(&room("general"), floor).await.unwrap();
 
     let mut last = first;
     let left = loop {

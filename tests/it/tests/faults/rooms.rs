@@ -51,7 +51,7 @@ async fn an_owner_that_was_fenced_gives_the_room_up_and_the_next_one_goes_on() {
         let (server, _) = server().await;
         let (mut alice, mut bob) = writer_and_reader(&server, format).await;
         let epoch = bob.join("general", Some(2)).await.unwrap().epoch;
-        server.inner().directory().log().activate(&room("general"), OwnerId(7)).await.unwrap();
+        server.inner().log().activate(&room("general"), OwnerId(7)).await.unwrap();
         let error = alice.send("general", 2, "two").await.unwrap_err();
         assert_eq!((error.code, error.retryable), (ErrorCode::Unavailable, true));
         assert_eq!(alice.send("general", 2, "two").await.unwrap().seq.get(), 3);

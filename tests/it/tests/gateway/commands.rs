@@ -57,7 +57,7 @@ async fn joining_a_room_that_nobody_wrote_to_writes_nothing() {
     assert_eq!((joined.head.get(), joined.epoch.get()), (0, joined.epoch.get()));
     let page = alice.history("empty", |_| {}).await.unwrap();
     assert_eq!((page.head.get(), page.list.len()), (0, 0));
-    assert!(server.inner().directory().log().tail(&room("empty")).await.unwrap().is_none());
+    assert!(server.inner().log().tail(&room("empty")).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn typing_is_told_to_the_others_in_the_room_alone() {
             raw.barrier().await;
             assert_eq!(raw.pushes_so_far(), []);
         }
-        assert!(server.inner().directory().log().tail(&room(&name)).await.unwrap().is_none(), "nothing was stored");
+        assert!(server.inner().log().tail(&room(&name)).await.unwrap().is_none(), "nothing was stored");
     }
 }
 

@@ -170,7 +170,7 @@ impl Desk {
     pub async fn view(&mut self) -> RoomView {
         let id = self.ask_view();
         match self.reply(id).await {
-            Reply::View(answer) => answer.unwrap(),
+            Reply::View(answer) => answer.unwrap().view,
             other => panic!("not a view: {other:?}"),
         }
     }

@@ -51,7 +51,7 @@ async fn what_was_taken_is_answered_and_nothing_more_is_taken() {
 
     assert_eq!(node.directory.active_rooms(), 0);
     reader.desk.inbox.rung().await;
-    let log = node.directory.log();
+    let log = node.port();
     for (name, head) in [("room", 6), ("quiet", 2)] {
         let stored = log.read_snapshot(&room(name), Seq::new(99)).await.unwrap().unwrap();
         assert_eq!(snapshot::decode(&stored).unwrap().head, Seq::new(head), "{name}");

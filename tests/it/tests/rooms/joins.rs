@@ -150,7 +150,7 @@ async fn a_cursor_that_expires_while_it_is_checked_has_expired() {
     let ids = [eve.ask_join(Some(1), Some(history[0].hash)), eve.ask_join(Some(2), Some(Hash([7; 32])))];
     node.log.reads.until_waiting(2).await;
     raise_floor(&mut ann, &history).await;
-    let log = node.directory.log();
+    let log = node.port();
     log.write_snapshot(&ann.room, rollcall_actors::ports::StoredSnapshot { seq: Seq::new(7), parts: vec![vec![9]] })
         .await
         .unwrap();

@@ -63,6 +63,11 @@ impl Node {
         Self { log, directory }
     }
 
+    /// Returns the log as its port.
+    pub fn port(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.log) as Arc<dyn Log>
+    }
+
     /// Reads a whole room from the log, and checks its numbers and its chain.
     pub async fn history(&self, room: &RoomId) -> Vec<Entry> {
         let entries = scribe::read_all(&*self.log, room).await;

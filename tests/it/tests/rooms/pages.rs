@@ -60,6 +60,39 @@ async fn readers_of_one_page_share_one_read_and_its_frames() {
 }
 
 #[tokio::test]
+async fn those_who_ask_for_the_same_history_share_one_read() {
+    let (node, mut ann, handle) = room_of(50).await;
+    let ask = |after, through| {
+        let handle = Arc::clone(&handle);
+        tokio::spawn(async move { handle.history(Seq::new(after), Seq::new(through)).await })
+    };
+    node.log.reads.hold();
+    let asked = [ask(5, 20), ask(5, 20), ask(5, 21)];
+    node.log.reads.until_waiting(2).await;
+    tokio::task::yield_now().await;
+    node.log.reads.release();
+    let mut pages = Vec::new();
+    for asked in asked {
+        pages.push(in_time(asked).await.unwrap().unwrap());
+    }
+    assert!(Arc::ptr_eq(&pages[0], &pages[1]));
+    assert_eq!(pages.iter().map(|page| page.len()).collect::<Vec<_>>(), [15, 15, 16]);
+    assert_eq!((pages[2][0].seq, node.log.take_ranges_read().len()), (Seq::new(6), 2));
+
+    node.log.read_answers.hold_next();
+    let early = ask(5, 20);
+    node.log.read_answers.until_waiting(1).await;
+    let id = ann.redact(50, 7);
+    ann.ack(id).await;
+    assert!(
+        in_time(ask(5, 20)).await.unwrap().unwrap()[1].is_redacted(),
+        "it shares no read from before the redaction"
+    );
+    node.log.read_answers.release();
+    assert!(!in_time(early).await.unwrap().unwrap()[1].is_redacted());
+}
+
+#[tokio::test]
 async fn pages_end_where_those_of_others_end() {
     let (node, _ann, handle) = room_of(600).await;
     for (cursor, expected) in

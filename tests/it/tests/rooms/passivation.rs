@@ -27,7 +27,7 @@ async fn an_idle_room_leaves_no_memory_and_goes_on_from_its_snapshot() {
     until(|| node.directory.active_rooms() == 0).await;
     until(|| weak_handle.upgrade().is_none() && weak_tail.upgrade().is_none()).await;
 
-    let log = node.directory.log();
+    let log = node.port();
     let head = Seq::new(4);
     let stored = in_time(async {
         loop {
@@ -54,8 +54,8 @@ async fn a_room_that_nobody_wrote_to_is_given_up_without_a_trace() {
     let mut ann = Desk::at(&node, "room", "ann");
     ann.view().await;
     until(|| node.directory.active_rooms() == 0).await;
-    assert_eq!(node.directory.log().tail(&ann.room).await.unwrap(), None);
-    assert_eq!(node.directory.log().read_snapshot(&ann.room, Seq::new(9)).await.unwrap(), None);
+    assert_eq!(node.port().tail(&ann.room).await.unwrap(), None);
+    assert_eq!(node.port().read_snapshot(&ann.room, Seq::new(9)).await.unwrap(), None);
 }
 
 /// What is owed holds a room: a subscription, or an answer. Another room, begun later, shows how time passes.
