@@ -77,8 +77,12 @@ pub enum AppendOutcome {
 pub enum NotCommitted {
     /// Another activation has fenced the room, or the append does not build on the last committed number: this owner is none.
     Fenced,
-    /// The log takes no writes now, for a reason that passes by itself, such as a full disk; told to clients.
+    /// The log takes no writes now, for a reason that passes by itself, such as a full disk; the text is for whoever runs the
+    /// node, and clients are not told it.
     Refused(String),
+    /// What is stored cannot be what was written, so nothing can be stored upon it until somebody has seen to that. The text is
+    /// for whoever runs the node.
+    Damaged(String),
 }
 
 /// Which entries to read.

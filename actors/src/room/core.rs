@@ -17,6 +17,9 @@ use super::state::{Role, RoomChange, RoomState};
 use super::tag::Tag;
 use crate::ports::{Fence, NotCommitted};
 
+/// What clients are told where the log stores nothing, whatever its reason is: that one is for whoever runs the node.
+const NO_WRITES: &str = "the room's log takes no writes now";
+
 /// The log grows by at least this many entries between two snapshots.
 const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 
@@ -315,7 +318,8 @@ impl<T> RoomCore<T> {
     /// Nothing of the append was stored: whoever waits is told to try again, and numbering goes on from what is committed.
     fn roll_back(&mut self, reason: &NotCommitted, effects: &mut Vec<Effect<T>>) {
         let (refusal, stop) = match reason {
-            NotCommitted::Refused(why) => (Refusal::Unavailable(why.clone()), None),
+            NotCommitted::Refused(_) => (Refusal::Unavailable(NO_WRITES.to_owned()), None),
+            NotCommitted::Damaged(_) => (Refusal::Unavailable(NO_WRITES.to_owned()), Some(StopReason::Damaged)),
             NotCommitted::Fenced => {
                 (Refusal::Unavailable("another node owns the room now".to_owned()), Some(StopReason::Fenced))
             }

@@ -147,4 +147,6 @@ pub enum StopReason {
     Fenced,
     /// The log did not say what became of an append; the next activation finds out.
     OutcomeUnknown,
+    /// What the log has of the room is damaged.
+    Damaged,
 }

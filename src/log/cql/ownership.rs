@@ -185,7 +185,7 @@ impl Ownership {
             AppendOutcome::NotCommitted(NotCommitted::Refused(_)) => {
                 self.counters.refused.fetch_add(1, Relaxed);
             }
-            AppendOutcome::NotCommitted(NotCommitted::Fenced) => {}
+            AppendOutcome::NotCommitted(NotCommitted::Fenced | NotCommitted::Damaged(_)) => {}
         }
         // Whoever waited may have gone.
         let _ = waiting.answer.send(outcome);

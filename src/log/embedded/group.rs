@@ -117,6 +117,7 @@ impl<'a> Group<'a> {
     pub fn append(&mut self, append: &Append) -> AppendOutcome {
         match self.try_append(append) {
             Ok(outcome) => outcome,
+            Err(LogError::Damaged(reason)) => AppendOutcome::NotCommitted(NotCommitted::Damaged(reason)),
             Err(error) => AppendOutcome::NotCommitted(NotCommitted::Refused(error.to_string())),
         }
     }

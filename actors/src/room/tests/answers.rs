@@ -120,7 +120,7 @@ fn a_refusal_waits_for_the_commit_on_which_it_rests() {
 
         let mut room = waiting();
         room.submit(write);
-        let full = unavailable("the disk is full");
+        let full = unavailable("the room's log takes no writes now");
         assert_eq!(replies(&room.reject_full()), [(100, full.clone()), (101, full.clone()), (reply, full)], "{case}");
     }
 }

@@ -31,7 +31,7 @@ fn all_of_it_is_answered_when_the_log_commits() {
 #[test]
 fn a_refused_append_is_tried_again_by_its_senders_under_the_same_numbers() {
     let mut room = busy_room();
-    let full = unavailable("the disk is full");
+    let full = unavailable("the room's log takes no writes now");
     let effects = room.reject_full();
     let all = [2, 1, 20, 10, 99].map(|reply| Effect::Reply(reply, full.clone()));
     assert_eq!(effects, all, "the batch, the queue, and what was held");
@@ -122,6 +122,17 @@ fn a_fenced_room_answers_everybody_and_stops() {
     assert_eq!(effects, all);
     let moving = unavailable("the room is moving");
     assert_eq!(room.submit(send(&ann(), 2, "in flight")), [Effect::Reply(2, moving)]);
+}
+
+/// The reason may name files of the node: it is not for clients.
+#[test]
+fn a_damaged_log_stops_the_room_and_is_told_in_one_fixed_text() {
+    let mut room = busy_room();
+    let effects = room.reject(NotCommitted::Damaged("entry 7 in /var/lib: it ends too early".to_owned()));
+    let told = unavailable("the room's log takes no writes now");
+    let mut all: Vec<_> = [2, 1, 20, 10, 99].map(|reply| Effect::Reply(reply, told.clone())).into();
+    all.push(Effect::Stop(StopReason::Damaged));
+    assert_eq!(effects, all);
 }
 
 /// Who waits for the append itself, be it by a copy, cannot be told that nothing was stored.

@@ -89,7 +89,7 @@ fn a_late_copy_of_a_dropped_write_is_stored_once_and_noticed() {
     let mut room = TestRoom::with_writes(1);
     let (second, third) = (|| send(&ann(), 2, "second"), |prev| Submit { prev, ..send(&ann(), 3, "third") });
     room.submit(second());
-    assert_eq!(replies(&room.reject_full()), [(2, unavailable("the disk is full"))]);
+    assert_eq!(replies(&room.reject_full()), [(2, unavailable("the room's log takes no writes now"))]);
     assert_eq!(room.write(second()), Seq::new(3));
     assert_eq!(replies(&room.submit(third(1))), [(3, Err(Refusal::OutOfOrder { last: 2 }))]);
     assert_eq!(replies(&room.submit(second())), [(2, duplicate(3))], "the client asks for it again");

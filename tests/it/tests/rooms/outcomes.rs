@@ -99,8 +99,8 @@ async fn a_refused_append_is_tried_again_and_the_room_goes_on() {
     let mut reader = Reader::join(&node, "room", 0).await;
     let epoch = ann.view().await.epoch;
     let (in_flight, queued) = write_two(&node, &mut ann, Fate::Refused).await;
-    let reason = Refusal::Unavailable("the disk is full".to_owned());
-    assert_eq!((in_flight, queued), (reason.clone(), reason), "what the log says is what clients are told");
+    let refusal = Refusal::Unavailable("the room's log takes no writes now".to_owned());
+    assert_eq!((in_flight, queued), (refusal.clone(), refusal), "the log's own reason is not for clients");
     assert_eq!(ann.write(2, "in flight").await, ack(3));
     assert_eq!(ann.write(3, "queued").await, ack(4));
     let history = node.history(&ann.room).await;
