@@ -236,6 +236,12 @@ fn figures(directory: &Directory, log: LogStats) -> Figures {
         log_syncs: log.syncs,
         log_entries: log.entries,
         log_failures: log.failures,
+        log_reopens: log.reopens,
+        log_appends: log.appends,
+        log_refused_appends: log.refused,
+        log_activations: log.activations,
+        log_redacted_entries: log.redacted,
+        log_written_bytes: log.bytes,
         log_sync_s: log.commit_us as f64 / 1e6,
         log_syncs_by_s: bounds.zip(log.commits_by_time).collect(),
     }

@@ -23,6 +23,18 @@ pub struct Figures {
     pub log_entries: u64,
     /// Groups that failed, with an unknown outcome.
     pub log_failures: u64,
+    /// Times that the log was opened again after a failure.
+    pub log_reopens: u64,
+    /// Appends that the log committed.
+    pub log_appends: u64,
+    /// Appends that the log refused for lack of space.
+    pub log_refused_appends: u64,
+    /// Activations that the log committed.
+    pub log_activations: u64,
+    /// Entries whose bodies a redaction took off the log.
+    pub log_redacted_entries: u64,
+    /// Bytes of bodies and snapshots that the log committed.
+    pub log_written_bytes: u64,
     /// Time spent in syncs, in seconds.
     pub log_sync_s: f64,
     /// Syncs by their time: an upper bound in seconds, and the syncs that took at most that and more than the bound before.
@@ -55,11 +67,28 @@ impl Collector for FiguresCollector {
             ("rollcall_log_syncs", "Syncs of the log to disk.", figures.log_syncs),
             ("rollcall_log_entries", "Entries that the log has made durable.", figures.log_entries),
             ("rollcall_log_failures", "Groups whose commit or sync failed.", figures.log_failures),
+            ("rollcall_log_reopens", "Times that the log was opened again after a failure.", figures.log_reopens),
+            ("rollcall_log_appends", "Appends that the log has made durable.", figures.log_appends),
+            (
+                "rollcall_log_refused_appends",
+                "Appends that the log refused because the disk has too little room.",
+                figures.log_refused_appends,
+            ),
+            ("rollcall_log_activations", "Activations that the log has made durable.", figures.log_activations),
+            (
+                "rollcall_log_redacted_entries",
+                "Entries whose bodies redactions have taken off the log.",
+                figures.log_redacted_entries,
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
+        let written = ConstCounter::new(figures.log_written_bytes);
+        let help = "Bytes of bodies and snapshots that the log has made durable.";
+        let written_type = written.metric_type();
+        written.encode(encoder.encode_descriptor("rollcall_log_written", help, Some(&Unit::Bytes), written_type)?)?;
         let help = "Entries that the rooms have committed.";
         let mut committed = encoder.encode_descriptor("rollcall_entries_committed", help, None, MetricType::Counter)?;
         for (kind, count) in Kind::ALL.into_iter().zip(figures.committed) {
