@@ -8,6 +8,8 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
@@ -21,6 +23,10 @@ const FORMAT: u32 = 1;
 const LOCK_FILE: &str = "lock";
 const FORMAT_FILE: &str = "format";
 const STORE_FOLDER: &str = "store";
+
+/// Who may enter the folder: the user that runs rollcall, and nobody else. What lies in it needs no mode of its own then.
+#[cfg(unix)]
+const FOLDER_MODE: u32 = 0o700;
 
 /// How much less of a busy processor fjall's workers get: about a third of what another thread gets.
 #[cfg(target_os = "linux")]
@@ -43,7 +49,7 @@ impl DataFolder {
     /// # Errors
     /// Where somebody else holds it, a later version wrote it, or the system does not let us write there.
     pub fn acquire(path: &Path) -> Result<Self, OpenError> {
-        fs::create_dir_all(path).map_err(|error| OpenError::from_io(path, path, error))?;
+        make_private_folder(path).map_err(|error| OpenError::from_io(path, path, error))?;
         let lock = acquire_lock(path)?;
         let folder = Self { path: path.to_owned(), _lock: lock };
         if let Some(found) = folder.format()?
@@ -211,6 +217,37 @@ impl DataFolder {
 
     fn damaged(&self, reason: String) -> OpenError {
         OpenError::Damaged { folder: self.path.clone(), reason }
+    }
+}
+
+/// Makes the folder if it does not exist, and keeps other users out of it: chats lie there in the clear.
+fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    builder.mode(FOLDER_MODE);
+    builder.recursive(true).create(path)?;
+    #[cfg(unix)]
+    keep_others_out(path, &fs::metadata(path)?);
+    Ok(())
+}
+
+/// Takes an existing folder's permissions from everybody but its owner, where that is us; warns where it cannot.
+#[cfg(unix)]
+fn keep_others_out(path: &Path, metadata: &fs::Metadata) {
+    let mode = metadata.mode() & 0o7777;
+    if mode & !FOLDER_MODE & 0o777 == 0 {
+        return;
+    }
+    let folder = path.display();
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        tracing::warn!(%folder, "other users can read the data folder, and it is not ours to close: make its mode 0700");
+    } else if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)) {
+        tracing::warn!(%folder, %error, "other users can read the data folder: make its mode 0700");
+    } else {
+        tracing::info!(%folder, "other users could read the data folder; its mode is 0700 now");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -100,7 +101,9 @@ async fn a_full_disk_loses_nothing_that_was_acked() {
                 attempts = entries;
                 Some(())
             }
-            outcome @ AppendOutcome::NotCommitted(NotCommitted::Fenced) => panic!("{outcome:?}"),
+            outcome @ AppendOutcome::NotCommitted(NotCommitted::Fenced | NotCommitted::Damaged(_)) => {
+                panic!("{outcome:?}")
+            }
         }
     })
     .await;
@@ -304,6 +307,38 @@ async fn compaction_takes_redacted_bodies_off_the_disk() {
     assert_eq!(read_all(&log, &scribe.room).await, [before, more].concat());
     log.compact().await.unwrap();
     assert_eq!(read_all(&log, &scribe.room).await.len(), 9);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Chats lie in the folder in the clear: nobody but its owner may enter it, be it new or made by an earlier version.
+#[test]
+fn other_users_are_kept_out_of_the_data_folder() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("new/data");
+    drop(EmbeddedLog::open(&folder, EmbeddedOptions::default()).unwrap());
+    assert_eq!(mode(&folder), 0o700);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    drop(EmbeddedLog::open(&folder, EmbeddedOptions::default()).unwrap());
+    assert_eq!(mode(&folder), 0o700);
+}
+
+/// What an append has to read is damaged: that does not pass, and is not told as if it did.
+#[tokio::test]
+async fn an_append_on_damaged_entries_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    write_some(folder.path()).await;
+    let log = EmbeddedLog::open(folder.path(), small_options(0)).unwrap();
+    let mut scribe = Scribe::activate(&log, "room", 9).await;
+    // All of them: of the rooms' rows, what is read was read already.
+    for table in files_below(folder.path()).into_iter().filter(|path| is_table(path)) {
+        fs::write(&table, vec![0x40; fs::metadata(&table).unwrap().len() as usize]).unwrap();
+    }
+    let edit = vec![scribe.edit(1, "of what cannot be read")];
+    let outcome = log.append(scribe.append(edit)).await;
+    assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Damaged(_))), "{outcome:?}");
 }
 
 /// Fills a folder so that there are tables and a journal; returns the entries of its room.
