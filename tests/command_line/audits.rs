@@ -1,13 +1,14 @@
 //! `rollcall audit` of folders and of served rooms, and `rollcall compact`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
 use rollcall_actors::ports::{Append, AppendOutcome, Fence, Log};
+use rollcall_client::{Client, JoinFrom};
 use rollcall_protocol::{Body, Entry, Hash, Kind, OwnerId, RoomId, Salt, Seq, UserId, hash};
 use serde_json::Value;
 
-use super::program::Machine;
+use super::program::{Machine, Server};
 
 /// Writes a room of a creation and three messages into a data folder, with whatever is wrong with the third entry.
 fn write_room(folder: &Path, name: &str, spoil: impl Fn(&mut Entry)) {
@@ -124,4 +125,50 @@ fn compaction_leaves_a_whole_folder() {
         ended.done().ends_with("1 room with 4 entries verified: no number is missing, every hash fits"),
         "{ended:?}"
     );
+}
+
+/// Redacted through the server, compacted by the command line: no file holds the body any more, and the chain is whole.
+#[test]
+fn compaction_takes_what_was_redacted_off_the_disk() {
+    const SECRET: &str = "a body that must not stay";
+    let machine = Machine::new();
+    let folder = machine.path("rollcall-data");
+    let server = machine.serve(&[]);
+    machine.ask(&server, &["send", "general", "what stays"]).done();
+    redact_one(&server, SECRET);
+    let entries = machine.ask(&server, &["history", "general"]);
+    assert!(!entries.done().contains(SECRET), "{entries:?}");
+    server.stop();
+    assert!(!files_with(&folder, SECRET).is_empty(), "the search must be able to find it");
+
+    machine.run(&["compact"]).done();
+    assert_eq!(files_with(&folder, SECRET), [] as [PathBuf; 0]);
+    assert!(!files_with(&folder, "what stays").is_empty());
+    let audited = machine.run(&["audit", "--room", "general"]);
+    assert!(audited.done().starts_with("general: whole, 4 entries, head 4:"), "{audited:?}");
+}
+
+/// Sends a message and redacts it again, over one connection, as a guest.
+fn redact_one(server: &Server, text: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::builder(server.url()).guest().connect().await.unwrap();
+        let writer = client.join("general", JoinFrom::Start).await.unwrap().writer();
+        let ack = writer.send_text(text).await.unwrap();
+        writer.redact(ack.seq).await.unwrap();
+        client.close().await;
+    });
+}
+
+fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if std::fs::read(&path).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes()) {
+            found.push(path);
+        }
+    }
+    found
 }
