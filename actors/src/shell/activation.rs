@@ -21,19 +21,26 @@ pub struct Activation {
     pub last_snapshot: Seq,
 }
 
+/// Activates a room for a new owner on this node, unless it is another's.
+///
+/// # Errors
+/// Where it is another node's, and as [`activate`].
+pub(super) async fn activate_here(ports: &Ports, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
+    match ports.ownership.locate(room).await {
+        None => activate(&*ports.log, room, owner).await,
+        Some(node) => Err(LogError::Unavailable(format!("room {room} is node {}'s", node.0))),
+    }
+}
+
 /// Activates a room for a new owner.
 ///
 /// # Errors
-/// Where the room is another node's, the log is unavailable, or it does not hold what the room's numbering could go on from:
-/// then the room is not activated, and certainly not from an empty state.
+/// Where the log is unavailable, or does not hold what the room's numbering could go on from: then the room is not activated,
+/// and certainly not from an empty state.
 ///
 /// # Cancel safety
 /// The fence may have been taken when the future is dropped; that costs the next owner nothing.
-pub async fn activate(ports: &Ports, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
-    if let Some(node) = ports.ownership.locate(room).await {
-        return Err(LogError::Unavailable(format!("room {room} is node {}'s", node.0)));
-    }
-    let log = &*ports.log;
+pub async fn activate(log: &dyn Log, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
     let tail = log.activate(room, owner).await?;
     let (mut state, last_snapshot) = newest_snapshot(log, room, tail.last_seq).await?;
     while state.head < tail.last_seq {

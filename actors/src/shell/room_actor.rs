@@ -13,7 +13,7 @@ use rand::Rng as _;
 use rollcall_protocol::{Entry, ErrorCode, ErrorFrame, OwnerId, Salt, Seq};
 
 use self::report::{PANICKED, report};
-use super::activation::{Activation, activate};
+use super::activation::{Activation, activate_here};
 use super::admission::Lease;
 use super::directory::Shared;
 use super::handle::{RoomHandle, Viewed};
@@ -126,7 +126,7 @@ impl RoomActorState {
         let lost = Err(LogError::Unavailable(PANICKED.to_owned()));
         let work = async move {
             let _lease = lease;
-            activate(&ports, &room, owner).await
+            activate_here(&ports, &room, owner).await
         };
         self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));
     }
