@@ -76,6 +76,12 @@ pub const RINGS: &[Ring] = &[
         steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-services"])],
     },
     Ring {
+        name: "redis",
+        about: "how nodes use Redis: alone, under Sentinel and as a cluster, killed, emptied, stopped and failed over",
+        needs: &[REDIS],
+        steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-redis-tests"])],
+    },
+    Ring {
         name: "cql",
         about: "the CQL log on a real Cassandra, and behind proxies that lose, delay and rewrite its answers",
         needs: &[JAVA, MAVEN],

@@ -41,12 +41,9 @@ const ALLOWED: &[Allowed] = &[
     Allowed { package: CHECKER, normal: &[], tests: &[PROTOCOL] },
     // It runs other people's servers, and knows nothing of ours.
     Allowed { package: SERVICES, normal: &[], tests: &[] },
+    Allowed { package: "rollcall-redis-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES], tests: &[] },
     Allowed { package: "rollcall-cql-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES, IT], tests: &[] },
-    Allowed {
-        package: IT,
-        normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES],
-        tests: &[],
-    },
+    Allowed { package: IT, normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES], tests: &[] },
     Allowed { package: "rollcall-model", normal: &[PROTOCOL, ACTORS], tests: &[] },
     Allowed { package: "xtask", normal: &[SERVICES], tests: &[] },
 ];

@@ -1,0 +1,9 @@
+//! rollcall's use of Redis, on real servers.
+
+mod channel;
+mod cluster;
+mod commands;
+mod lease;
+mod outages;
+mod sentinel;
+mod settings;

@@ -1,0 +1,50 @@
+//! A master that dies under three Sentinels.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use rollcall::cluster::redis::{Inbound, InboundEvent, RedisBus, RedisClient, RedisError, RedisServers, RedisSettings};
+use rollcall::config::Secret;
+use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
+use rollcall_actors::ports::Bus as _;
+use rollcall_redis_tests::{LIMIT, connected, next, node, room, run_until_answered};
+use rollcall_services::{RedisSentinel, unless_skipped};
+
+fn settings(sentinel: &RedisSentinel, master: &str) -> RedisSettings {
+    let sentinels = sentinel.sentinel_urls().into_iter().map(Secret::new).collect();
+    let servers = RedisServers::Sentinel { sentinels, master: master.to_owned(), node: Secret::new("redis://any") };
+    RedisSettings { servers, authorities: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_new_master_is_found_when_the_old_one_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(sentinel) = unless_skipped(RedisSentinel::start(folder.path())) else { return };
+    let unknown = RedisClient::check(&settings(&sentinel, "another")).await.unwrap_err();
+    assert_eq!(unknown, RedisError::NoMaster { name: "another".to_owned() });
+
+    let settings = settings(&sentinel, sentinel.master_name());
+    let client = RedisClient::start(&settings).unwrap();
+    connected(&client).await;
+    let mut inbound = Inbound::start(&settings, &node("n1")).unwrap();
+    assert_eq!(next(&mut inbound).await, InboundEvent::Subscribed);
+    let draw = RedisCommand::DrawEpoch { room: room("a") };
+    assert_eq!(client.run(&draw).await, RedisAnswer::Number(1));
+
+    // One Sentinel less does not matter.
+    sentinel.sentinels()[0].kill();
+    sentinel.servers()[0].kill();
+    assert_eq!(next(&mut inbound).await, InboundEvent::Interrupted);
+    let (answer, _) = run_until_answered(&client, &draw).await;
+    assert!(matches!(answer, RedisAnswer::Number(1..)), "{answer:?}");
+    let bus = RedisBus::new(client.clone());
+    let began = Instant::now();
+    loop {
+        bus.send(&node("n1"), Bytes::from_static(b"after"));
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(500), inbound.next()).await;
+        if waited == Ok(InboundEvent::Envelope(Bytes::from_static(b"after"))) {
+            break;
+        }
+        assert!(began.elapsed() < LIMIT, "nothing comes after the fail-over");
+    }
+}
