@@ -60,8 +60,7 @@ pub async fn run_until_answered(client: &RedisClient, command: &RedisCommand) ->
             RedisAnswer::Failed(why) => assert!(began.elapsed() < LIMIT, "{why}"),
             answer => return (answer, began.elapsed()),
         }
-        // A client without a connection fails at once.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await; // pace: without a connection it fails at once
     }
 }
 

@@ -53,7 +53,7 @@ impl Node {
         while !holds(self) {
             assert!(began.elapsed() < LIMIT, "{what}: {:?}", self.seen);
             let wakes_at = Duration::from_millis(self.lease.wakes_at_ms().expect("it was not stopped"));
-            tokio::time::sleep(wakes_at.saturating_sub(self.began.elapsed())).await;
+            tokio::time::sleep(wakes_at.saturating_sub(self.began.elapsed())).await; // pace: the machine's own timer
             self.feed(LeaseInput::Tick).await;
         }
     }

@@ -78,8 +78,8 @@ async fn a_server_that_stands_still_is_noticed_and_used_again() {
     assert!(stopped.elapsed() < Duration::from_millis(1_500), "{:?}", stopped.elapsed());
     assert_eq!(next(&mut inbound).await, InboundEvent::Interrupted);
     assert!(stopped.elapsed() < Duration::from_millis(2_500), "{:?}", stopped.elapsed());
-    // Five seconds in all: what is shown here is that they are endured.
-    tokio::time::sleep(Duration::from_secs(5).saturating_sub(stopped.elapsed())).await;
+    let rest = Duration::from_secs(5).saturating_sub(stopped.elapsed());
+    tokio::time::sleep(rest).await; // pace: five seconds in all are to be endured
 
     redis.cont().unwrap();
     let (_, took) = run_until_answered(&client, &draw()).await;
