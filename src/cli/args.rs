@@ -301,7 +301,7 @@ pub enum SchemaCommand {
     /// With cql.replication it makes the keyspace too. The role needs the permission to create tables, which that of a server
     /// does not.
     #[command(
-        after_help = "Examples:\n  rollcall schema apply --set cql.contact_points='[\"db1:9042\"]' --set cql.replication='[\"dc1=3\"]'\n  \
+        after_help = "Examples:\n  rollcall schema apply --set cql.contact_points=db1:9042 --set cql.replication=dc1=3\n  \
                             rollcall schema apply --print | cqlsh db1 -k rollcall"
     )]
     Apply(SchemaArguments),

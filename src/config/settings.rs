@@ -114,7 +114,7 @@ settings! {
         /// makes it by cql.replication.
         keyspace: String = "rollcall".to_owned(),
         /// By what `rollcall schema apply` makes the keyspace if it is missing: copies in each data centre, such as
-        /// ["dc1=3"]. Empty: it makes no keyspace. One that is there is left alone.
+        /// ["dc1=3"]. Empty: it makes none. One that is there is left alone.
         replication: Vec<String> = Vec::new(),
         /// The data centre whose servers are asked. Not set: with local consistency the keyspace's one, else any.
         datacenter: Option<String> = None,
