@@ -6,5 +6,6 @@ mod audits;
 mod chats;
 mod configurations;
 mod program;
+mod schemas;
 mod servers;
 mod tokens;

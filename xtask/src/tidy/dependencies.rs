@@ -42,7 +42,7 @@ const ALLOWED: &[Allowed] = &[
     // It runs other people's servers, and knows nothing of ours.
     Allowed { package: SERVICES, normal: &[], tests: &[] },
     Allowed { package: "rollcall-redis-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES], tests: &[] },
-    Allowed { package: "rollcall-cql-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES, IT], tests: &[] },
+    Allowed { package: "rollcall-cql-tests", normal: &[PROTOCOL, ACTORS, CLIENT, SERVER, SERVICES, IT], tests: &[] },
     Allowed { package: IT, normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES], tests: &[] },
     Allowed { package: "rollcall-model", normal: &[PROTOCOL, ACTORS], tests: &[] },
     Allowed { package: "xtask", normal: &[SERVICES], tests: &[] },

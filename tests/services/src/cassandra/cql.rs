@@ -17,9 +17,15 @@ const RESPONSE: u8 = 0x80;
 const ERROR: u8 = 0;
 const STARTUP: u8 = 1;
 const READY: u8 = 2;
+const AUTHENTICATE: u8 = 3;
 const QUERY: u8 = 7;
 const RESULT: u8 = 8;
+const AUTH_RESPONSE: u8 = 15;
+const AUTH_SUCCESS: u8 = 16;
 const ROWS: i32 = 2;
+
+/// The role that a server makes for itself, and its password, as a server that asks for them takes them.
+const SUPERUSER: &[u8] = b"\0cassandra\0cassandra";
 
 /// The longest answer that is read: rows of a test.
 const ANSWER_BYTES_MAX: usize = 16 * 1_024 * 1_024;
@@ -71,6 +77,7 @@ pub(crate) fn query(address: SocketAddr, statement: &str, consistency: Consisten
     }
     match exchange(&mut stream, STARTUP, &startup)? {
         (READY, _) => {}
+        (AUTHENTICATE, _) => log_in(&mut stream)?,
         _ => return Err(QueryError::Broken("it is not ready after STARTUP")),
     }
     let length = i32::try_from(statement.len()).map_err(|_| QueryError::Broken("the statement is too long"))?;
@@ -79,6 +86,15 @@ pub(crate) fn query(address: SocketAddr, statement: &str, consistency: Consisten
     match exchange(&mut stream, QUERY, &query)? {
         (RESULT, body) => rows(&mut Body(&body)),
         _ => Err(QueryError::Broken("it is no result")),
+    }
+}
+
+/// Logs in as the server's own superuser, where a test has made it ask.
+fn log_in(stream: &mut TcpStream) -> Result<(), QueryError> {
+    let length = i32::try_from(SUPERUSER.len()).map_err(|_| QueryError::Broken("the password is too long"))?;
+    match exchange(stream, AUTH_RESPONSE, &[&length.to_be_bytes(), SUPERUSER].concat())? {
+        (AUTH_SUCCESS, _) => Ok(()),
+        _ => Err(QueryError::Broken("it is not ready after a login")),
     }
 }
 

@@ -5,4 +5,5 @@ mod buckets;
 mod contract;
 mod damage;
 mod outcomes;
+mod serving;
 mod startup;

@@ -1,0 +1,87 @@
+//! A Cassandra that asks for a password, knows permissions and speaks TLS.
+#![expect(clippy::unwrap_used, reason = "a test: an unwrap is the assertion")]
+
+mod secured_cassandra;
+
+use std::fs;
+
+use rollcall::config::Secret;
+use rollcall::log::cql::schema::{self, Replicas};
+use rollcall::log::{CqlCredentials, CqlError, CqlLog, CqlOptions};
+use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted};
+use rollcall_it::scribe::{Scribe, read_all};
+use rollcall_services::Cassandra;
+use secured_cassandra::SecuredCassandra;
+
+fn options(server: &SecuredCassandra, user: &str, password: &str) -> CqlOptions {
+    let credentials = CqlCredentials { user: user.to_owned(), password: Secret::new(password) };
+    CqlOptions { credentials: Some(credentials), ..CqlOptions::new(vec![server.address().to_string()], "rooms") }
+}
+
+async fn refusal(options: CqlOptions) -> CqlError {
+    CqlLog::open(options).await.err().expect("it cannot be opened")
+}
+
+/// One test, since the server takes its time: from a stranger to a node that may do what it needs and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cassandra_lets_in_whom_it_knows_and_shows_who_it_is() {
+    let Some(server) = SecuredCassandra::start() else { return };
+    let superuser = options(&server, "cassandra", "cassandra");
+    let replicas = [Replicas { datacenter: Cassandra::DATACENTER.to_owned(), factor: 1 }];
+    schema::apply(&superuser, &replicas).await.unwrap();
+    for role in ["node", "reader", "stranger"] {
+        server.query(&format!("CREATE ROLE {role} WITH PASSWORD = 'canary {role}' AND LOGIN = true"));
+    }
+    server.query("GRANT SELECT ON KEYSPACE rooms TO reader");
+    server.query("GRANT SELECT ON KEYSPACE rooms TO node");
+    server.query("GRANT MODIFY ON KEYSPACE rooms TO node");
+
+    // Nobody, and somebody with a wrong password.
+    let nobody = CqlOptions { credentials: None, ..superuser.clone() };
+    for refused in [nobody, options(&server, "node", "guessed"), options(&server, "noone", "canary node")] {
+        let error = refusal(refused).await;
+        assert!(matches!(error, CqlError::Credentials { .. }), "{error}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+
+    // Somebody who may not read; and one who may not write, which is known before anything was done.
+    let error = refusal(options(&server, "stranger", "canary stranger")).await;
+    assert!(matches!(error, CqlError::Permission { .. }), "{error}");
+    let log = CqlLog::open(options(&server, "reader", "canary reader")).await.unwrap();
+    let mut scribe = Scribe::activate(&log, "room", 1).await;
+    let entries = scribe.messages(1);
+    let outcome = log.append(scribe.append(entries)).await;
+    assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Refused(_))), "{outcome:?}");
+
+    // The node, whose rights suffice for all but making tables, on an encrypted connection.
+    let node = CqlOptions { tls_ca_file: Some(server.certificate()), ..options(&server, "node", "canary node") };
+    let log = CqlLog::open(node.clone()).await.unwrap();
+    let mut scribe = Scribe::activate(&log, "room", 2).await;
+    let entries = scribe.commit_messages(&log, 3).await;
+    assert_eq!(read_all(&log, &scribe.room).await, entries);
+    let connections = "SELECT ssl_enabled FROM system_views.clients WHERE username = 'node' ALLOW FILTERING";
+    let encrypted = server.query(connections);
+    assert!(!encrypted.is_empty() && encrypted.iter().all(|row| row[0] == Some(vec![1])), "{encrypted:?}");
+    server.query("DROP TABLE rooms.takeovers");
+    let error = schema::apply(&node, &[]).await.unwrap_err();
+    assert!(matches!(error, CqlError::Permission { .. }), "{error}");
+
+    // A server that others vouch for is not talked to.
+    let others = server.folder().join("others.pem");
+    fs::write(&others, OTHERS).unwrap();
+    let error = refusal(CqlOptions { tls_ca_file: Some(others), ..node }).await;
+    assert!(matches!(error, CqlError::Unreachable { .. }), "{error}");
+}
+
+/// A certificate whose key nobody has any more.
+const OTHERS: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBOTCB4aADAgECAggsz88DWxz1XzAKBggqhkjOPQQDAjARMQ8wDQYDVQQDEwZv
+dGhlcnMwIBcNMjYxMTIxMDgyMDU1WhgPMjEyNjEwMjgwODIwNTVaMBExDzANBgNV
+BAMTBm90aGVyczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABFhGPLDirOknVaEU
+XoIR09AA6D/UikwUEyr+PI+TKRrSRO1SyWg/VI4ev5l0QI/lomdEguZEcoTo26SQ
+xpg5nMSjITAfMB0GA1UdDgQWBBSHILdvUQle3jww2JEsTq+uLvLFETAKBggqhkjO
+PQQDAgNHADBEAiAFswY7/EUNw1J6SYtU2k/pKb6FKyeE7EkIgymGC2yznQIgIWzm
+9cFiOPxfTVKeHRpG4CYBfhv27JVUTeiRyUjdT0k=
+-----END CERTIFICATE-----
+";
