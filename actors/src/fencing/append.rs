@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rollcall_protocol::{Entry, Seq};
 
-use super::batch::Batch;
 use super::Buckets;
+use super::batch::Batch;
 use super::io::{Answer, Looked, Mark, Stop, Ticket};
 use super::late::{targets_to_look_at, without_late_bodies};
 use super::redact::{Finishing, Progress};

@@ -2,9 +2,9 @@
 
 use rollcall_protocol::{Epoch, OwnerId, Seq};
 
+use super::Buckets;
 use super::activate::{Activating, Activation};
 use super::append::Owner;
-use super::Buckets;
 use super::io::{Answer, Effect, Input, Stop, Ticket};
 use super::turn::{Running, Turn};
 use crate::ports::{AppendOutcome, NotCommitted};
