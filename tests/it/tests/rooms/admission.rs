@@ -1,11 +1,14 @@
 //! A full queue: said at once, nothing lost, and free again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rollcall_actors::room::Refusal;
 use rollcall_actors::shell::{QueueLimits, RoomSettings};
 use rollcall_protocol::ErrorCode;
 
 use super::desk::{Desk, ack};
-use super::node::{Node, ROOMY, in_time};
+use super::node::{Node, ROOMY, in_time, until};
 
 fn queue(entries_max: usize, bytes_max: usize) -> RoomSettings {
     RoomSettings { queue: QueueLimits { entries_max, bytes_max }, ..ROOMY }
@@ -82,32 +85,33 @@ async fn a_room_that_is_being_activated_takes_no_more_than_others() {
     }
 }
 
-/// Many devices press upon a queue of four, and try again whenever it is full.
+/// Many devices press upon a queue of four, which nothing leaves until it was full, and try again whenever it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_tries_again_gets_in() {
     let node = Node::start(queue(4, 200)).await;
+    let busy = Arc::new(AtomicUsize::new(0));
+    node.log.appends.hold();
     let devices: Vec<_> = (0..12)
         .map(|number| {
+            let busy = Arc::clone(&busy);
             let mut desk = Desk::at(&node, "room", &format!("user{number}"));
             tokio::spawn(async move {
-                let mut busy = 0;
                 for n in 1..=50 {
                     let mut id = desk.send(n, &n.to_string());
                     while let Err(refusal) = desk.answer(id).await {
                         assert_eq!(refusal, Refusal::Busy);
-                        busy += 1;
+                        busy.fetch_add(1, Ordering::Relaxed);
                         tokio::task::yield_now().await;
                         id = desk.send(n, &n.to_string());
                     }
                 }
-                busy
             })
         })
         .collect();
-    let mut busy = 0;
+    until(|| busy.load(Ordering::Relaxed) > 0).await;
+    node.log.appends.release();
     for device in devices {
-        busy += in_time(device).await.unwrap();
+        in_time(device).await.unwrap();
     }
-    assert!(busy > 0, "the queue never was full");
     assert_eq!(node.history(&super::node::room("room")).await.len(), 1 + 12 * 50);
 }
