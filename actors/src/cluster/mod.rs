@@ -8,6 +8,7 @@ pub mod forwarding;
 mod lease;
 mod links;
 mod node;
+pub mod node_core;
 pub mod ownership;
 #[cfg(test)]
 mod random;

@@ -97,6 +97,8 @@ pub struct Seeking {
     /// Before this time the room is not activated here: this node was fenced.
     not_before_ms: u64,
     redis_failed: bool,
+    /// The room's key names this life of this node.
+    is_named: bool,
     lost_claims: u32,
     phase: Phase,
 }
@@ -117,7 +119,7 @@ impl Seeking {
     pub fn new(room: RoomId, me: NodeRef, reason: Reason, not_before_ms: u64, effects: &mut Vec<SeekEffect>) -> Self {
         effects.push(SeekEffect::Run(RedisCommand::ReadOwner { room: room.clone() }));
         let phase = Phase::ReadingOwner;
-        Self { room, me, reason, not_before_ms, redis_failed: false, lost_claims: 0, phase }
+        Self { room, me, reason, not_before_ms, redis_failed: false, is_named: false, lost_claims: 0, phase }
     }
 
     /// Returns when a node that is fenced now may activate the room again: in 0.5 to 2 s, by a random draw.
@@ -213,8 +215,10 @@ impl Seeking {
         let record = text.as_deref().and_then(OwnerRecord::parse);
         let (Some(text), Some(record)) = (&text, record) else { return self.vacant(now_ms, text, around, effects) };
         let is_given = matches!(self.reason, Reason::HandedOver(fence) if record.epoch <= fence.epoch);
+        // Of this life, but not active here: given up a moment ago, or Redis went back in time. Any other node that was asked for the
+        // room would find this one alive under the key, and send everybody back here.
+        self.is_named |= record.owner == self.me;
         if is_given || record.owner.node == self.me.node {
-            // Of an earlier life of this node, or of this one: a room that was given up a moment ago.
             return self.vacant(now_ms, Some(Arc::clone(text)), around, effects);
         }
         let node = record.owner.node.clone();
@@ -225,12 +229,12 @@ impl Seeking {
     /// Nobody who lives owns the room.
     fn vacant(&mut self, now_ms: u64, text: Option<Arc<str>>, around: Surroundings<'_>, effects: &mut Vec<SeekEffect>) {
         let preferred = match self.reason {
-            Reason::Wanted => {
+            Reason::Wanted if !(self.is_named && around.takes_rooms) => {
                 let passes = |node: &NodeId| !around.passed_over.contains(node);
                 around.peers.preferred(&self.room, around.takes_rooms, passes)
             }
             // Whatever this node thinks of the others: who asks had a reason.
-            Reason::Asked | Reason::HandedOver(_) => around.takes_rooms.then_some(&self.me.node),
+            Reason::Wanted | Reason::Asked | Reason::HandedOver(_) => around.takes_rooms.then_some(&self.me.node),
         };
         match preferred {
             None => effects.push(SeekEffect::Found(Seat::Nowhere)),

@@ -170,6 +170,19 @@ fn a_key_of_this_node_is_no_obstacle() {
 }
 
 #[test]
+fn a_key_that_names_this_life_makes_it_activate_whoever_is_preferred() {
+    // As a Redis that went back in time says: whoever is asked instead would find this node alive under the key, and refuse.
+    let mut search = Search::wanted(&preferring("n2"));
+    let own = Some(owner("n1", 1, 4).text());
+    let effects = search.answer(0, RedisAnswer::Text(own.clone()));
+    assert_eq!(search.claim(&effects, own.as_deref(), 5, None), here(5, 0));
+    // An earlier life's is nobody's to any node.
+    let mut search = Search::wanted(&preferring("n2"));
+    let effects = search.answer(0, RedisAnswer::Text(Some(owner("n1", 7, 4).text())));
+    assert_eq!(found(&effects), Seat::Ask(node("n2")));
+}
+
+#[test]
 fn whoever_loses_the_claim_looks_again_and_finds_the_winner() {
     let mut search = Search::new("r", Reason::Asked, 0);
     search.answer(0, RedisAnswer::Text(None));

@@ -1,0 +1,342 @@
+//! An owner on this node, from its activation to its end: what Redis and other nodes are told of it, and who watches it.
+
+use std::sync::Arc;
+
+use rollcall_protocol::{Entry, RoomId, Seq};
+
+use super::io::{Life, NodeEffect, OwnerEvent};
+use super::node::{NodeCore, Turn};
+use super::room::{Active, Owner, Phase};
+use crate::cluster::envelope::{Payload, SubmitReply};
+use crate::cluster::forwarding::ForwardInput;
+use crate::cluster::ownership::{ActivateWith, OwnedInput, Seeking};
+use crate::cluster::replica::{self, OwnerAnswer};
+use crate::cluster::{
+    NodeRef, NoticeEffect, NoticeInput, Replaced, RoomStanding, TakeoverNotice, TrustInput, Watchers, WatchersEffect,
+};
+use crate::fencing::Buckets;
+use crate::ports::Fence;
+use crate::room::StopReason;
+
+impl<T> NodeCore<T> {
+    pub(super) fn start_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, with: ActivateWith) {
+        let life = self.next_life();
+        let owner = Owner { life, since_ms: turn.now_ms(), phase: Phase::Activating(with.clone()) };
+        let state = self.room(room);
+        state.search.begins_at_ms = None;
+        state.search.is_asked = false;
+        state.owner = Some(owner);
+        turn.effects.push(NodeEffect::StartOwner { room: room.clone(), life, with });
+    }
+
+    pub(super) fn owner_event(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, life: Life, event: OwnerEvent) {
+        // A write may have come to an owner that was gone already.
+        if let OwnerEvent::Replied(replies) = event {
+            return self.replied(turn, replies);
+        }
+        let owner = self.known_room(room).and_then(|state| state.owner.as_ref());
+        if owner.is_none_or(|owner| owner.life != life) {
+            return;
+        }
+        match event {
+            OwnerEvent::Activated { fence, replaced, standing } => {
+                self.activated(turn, room, fence, replaced, standing);
+            }
+            OwnerEvent::NotActivated => self.not_activated(turn, room),
+            OwnerEvent::Committed { entries, floor, replies } => self.committed(turn, room, entries, floor, replies),
+            OwnerEvent::Replied(replies) => self.replied(turn, replies),
+            OwnerEvent::Stopped { reason } => self.stopped(turn, room, reason),
+        }
+    }
+
+    fn activated(
+        &mut self,
+        turn: &mut Turn<'_, T>,
+        room: &RoomId,
+        fence: Fence,
+        replaced: Replaced,
+        standing: RoomStanding,
+    ) {
+        let is_draining = self.is_draining;
+        let state = self.room(room);
+        let released = state.released.take();
+        let Some(owner) = &mut state.owner else { return };
+        let Phase::Activating(with) = &owner.phase else { return };
+        let (with, life, since_ms) = (with.clone(), owner.life, owner.since_ms);
+        let is_stored = standing.head > Seq::ZERO || matches!(replaced, Replaced::Fence(_));
+        let mut effects = Vec::new();
+        let released = with.handed_over.or(released);
+        let notice = TakeoverNotice::new(room.clone(), fence.epoch, replaced, released, &mut effects);
+        let watchers = Watchers::new(room.clone());
+        let active = Active { fence, standing, watchers, notice, is_stored, is_stopping: is_draining };
+        owner.phase = Phase::Active(Box::new(active));
+        let (epoch, last_seq) = (fence.epoch, standing.head);
+        self.tell_owned(turn, OwnedInput::Activated { room: room.clone(), epoch, last_seq, with });
+        self.tell_trust(turn, TrustInput::Owns { room: room.clone(), fence, since_ms, stored: is_stored });
+        self.notice_wants(turn, room, life, effects);
+        if is_draining {
+            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
+        }
+    }
+
+    fn not_activated(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let Some(Owner { phase: Phase::Activating(with), .. }) = self.room(room).owner.take() else { return };
+        if let Some(claimed) = with.claimed {
+            self.tell_owned(turn, OwnedInput::Abandoned { room: room.clone(), claimed });
+        }
+        self.refuse_held(turn, room, None);
+        self.tell_forwarding(turn, room, ForwardInput::Owner(None));
+        self.feed_replica(turn, room, replica::Input::Owner(OwnerAnswer::Unknown));
+    }
+
+    /// Tells the notice of a take-over something; nothing where it is of an earlier owner, or there is none.
+    pub(super) fn tell_notice(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, to: Option<Life>, input: NoticeInput) {
+        let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
+        let life = owner.life;
+        let Phase::Active(active) = &mut owner.phase else { return };
+        if active.notice.is_open() || to.is_some_and(|to| to != life) {
+            return;
+        }
+        let mut effects = Vec::new();
+        active.notice.handle(turn.now_ms(), input, &mut effects);
+        self.notice_wants(turn, room, life, effects);
+    }
+
+    fn notice_wants(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, life: Life, effects: Vec<NoticeEffect>) {
+        for effect in effects {
+            match effect {
+                NoticeEffect::Insert(takeover) => turn.effects.push(NodeEffect::InsertTakeover { life, takeover }),
+                NoticeEffect::Open => self.open(turn, room),
+            }
+        }
+    }
+
+    /// Answers from here on: joins, and the watches and writes that have waited. An owner that was fenced since it was activated,
+    /// as the replica beside it has heard, answers nobody: what it would say lies behind what was shown already.
+    fn open(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let state = self.room(room);
+        let heard_of = state.shown.as_ref().map(|shown| shown.replica.epoch());
+        if state.open().is_some_and(|(_, active)| heard_of > Some(active.fence.epoch)) {
+            return self.fenced_elsewhere(turn, room);
+        }
+        self.unshow(turn, room);
+        let me = self.me.clone();
+        let state = self.room(room);
+        let Some((life, active)) = state.open() else { return };
+        let standing = active.standing;
+        turn.effects.push(NodeEffect::Open { room: room.clone(), life, standing });
+        let state = self.room(room);
+        state.search.succeeded();
+        state.found = Some(me.clone());
+        let want_to_watch = std::mem::take(&mut state.want_to_watch);
+        let held = std::mem::take(&mut state.held);
+        for (node, number) in want_to_watch {
+            self.watch(turn, room, node, number);
+        }
+        for (from, submit) in held {
+            self.submitted(turn, from, submit);
+        }
+        self.tell_forwarding(turn, room, ForwardInput::Owner(Some(me)));
+        self.tell_subscribers(turn, room);
+    }
+
+    /// Says whether anybody relies on what the owner here says.
+    pub(super) fn tell_subscribers(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let Some(state) = self.known_room(room) else { return };
+        let has_readers = state.readers > 0;
+        let Some((_, active)) = state.open() else { return };
+        let any = has_readers || active.watchers.nodes().next().is_some();
+        self.tell_trust(turn, TrustInput::Subscribers { room: room.clone(), any });
+    }
+
+    fn committed(
+        &mut self,
+        turn: &mut Turn<'_, T>,
+        room: &RoomId,
+        entries: Arc<[Entry]>,
+        floor: Seq,
+        replies: Vec<(NodeRef, SubmitReply)>,
+    ) {
+        let (me, now_ms) = (self.me.clone(), turn.now_ms());
+        let (here, elsewhere): (Vec<_>, Vec<_>) = replies.into_iter().partition(|(node, _)| *node == me);
+        let owner = self.room(room).owner.as_mut();
+        match owner.map(|owner| &mut owner.phase) {
+            Some(Phase::Active(active)) => {
+                let last = entries.last().expect("a batch has at least one entry");
+                let (epoch, seq) = (last.epoch, last.seq);
+                active.standing = RoomStanding { epoch, head: seq, hash: last.hash, floor };
+                let is_first = !std::mem::replace(&mut active.is_stored, true);
+                let mut effects = Vec::new();
+                active.watchers.committed(now_ms, entries, elsewhere, &mut effects);
+                self.watchers_want(turn, room, effects);
+                self.beacons.appended(now_ms, room, epoch, seq);
+                if is_first {
+                    self.tell_trust(turn, TrustInput::Stored(room.clone()));
+                }
+                if Buckets::STORED.last(Buckets::STORED.of(seq)) == seq {
+                    self.tell_owned(turn, OwnedInput::Rolled { room: room.clone(), last_seq: seq });
+                }
+            }
+            _ => self.replied(turn, elsewhere),
+        }
+        self.replied(turn, here);
+    }
+
+    fn replied(&mut self, turn: &mut Turn<'_, T>, replies: Vec<(NodeRef, SubmitReply)>) {
+        for (to, reply) in replies {
+            if to == self.me {
+                self.tell_forwarding(turn, &reply.room.clone(), ForwardInput::Reply(reply));
+            } else {
+                turn.effects.push(NodeEffect::Send { to, payloads: vec![Payload::SubmitReply(reply)] });
+            }
+        }
+    }
+
+    /// Lets the owner here finish what it took and end.
+    pub(super) fn stop_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
+        let life = owner.life;
+        if let Phase::Active(active) = &mut owner.phase
+            && !std::mem::replace(&mut active.is_stopping, true)
+        {
+            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
+        }
+    }
+
+    /// The log shows that another activation has fenced the room.
+    pub(super) fn fenced_elsewhere(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
+        let life = owner.life;
+        if let Phase::Active(active) = std::mem::replace(&mut owner.phase, Phase::Ending) {
+            self.released(turn, room, *active, StopReason::Fenced);
+            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
+        }
+    }
+
+    fn stopped(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, reason: StopReason) {
+        let Some(owner) = self.room(room).owner.take() else { return };
+        match owner.phase {
+            Phase::Active(active) => self.released(turn, room, *active, reason),
+            Phase::Activating(_) | Phase::Ending => {}
+        }
+        let state = self.room(room);
+        if state.has_writes() || state.readers > 0 {
+            state.search.soon(turn.now_ms());
+        }
+    }
+
+    /// Tells everybody that the room is not owned here any more, and shows it if it is read here.
+    fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) {
+        let (me, now_ms) = (self.me.clone(), turn.now_ms());
+        let Active { fence, standing, mut watchers, .. } = active;
+        let state = self.room(room);
+        match reason {
+            // Where the log is damaged another node may be luckier; this one does not hurry.
+            StopReason::Fenced | StopReason::Damaged => {
+                state.not_before_ms = Seeking::after_fence(now_ms, turn.draw(fence.epoch.get()));
+            }
+            StopReason::Drained => state.released = Some(fence),
+            StopReason::OutcomeUnknown => {}
+        }
+        state.found = None;
+        let is_wanted =
+            state.readers > 0 || state.has_writes() || !state.held.is_empty() || watchers.nodes().next().is_some();
+        let next = self.next_owner(room).filter(|_| reason == StopReason::Drained && is_wanted);
+        if let Some(next) = next.clone() {
+            turn.effects.push(NodeEffect::Send { to: next, payloads: vec![Payload::Activate(room.clone())] });
+        }
+        let mut effects = Vec::new();
+        watchers.release(next.as_ref(), &mut effects);
+        self.watchers_want(turn, room, effects);
+        self.beacons.released(now_ms, room);
+        self.tell_owned(turn, OwnedInput::GivenUp { room: room.clone(), last_seq: standing.head });
+        self.tell_trust(turn, TrustInput::Left(room.clone()));
+        turn.effects.push(NodeEffect::Closed { room: room.clone() });
+        self.refuse_held(turn, room, next.as_ref());
+        self.room(room).found.clone_from(&next);
+        self.tell_forwarding(turn, room, ForwardInput::NotOwner { from: me });
+        if next.is_some() {
+            self.tell_forwarding(turn, room, ForwardInput::Owner(next));
+        }
+        self.show_if_read(turn, room);
+    }
+
+    /// Returns the node that a room which is given up should go to: only where this one takes no rooms.
+    fn next_owner(&self, room: &RoomId) -> Option<NodeRef> {
+        let node = self.peers.preferred(room, false, |_| true).filter(|_| self.is_draining)?;
+        let peer = self.peers.get(node)?;
+        Some(NodeRef::new(node.clone(), peer.record.incarnation))
+    }
+
+    /// Takes a watch: of an owner that does not answer yet it waits, elsewhere it is refused.
+    pub(super) fn watch(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, from: NodeRef, number: u64) {
+        let now_ms = turn.now_ms();
+        if !self.rooms.contains_key(room) {
+            return self.refuse(turn, room, from, None);
+        }
+        let state = self.room(room);
+        let may_own = state.may_own();
+        let found = state.found.clone();
+        if let Some((_, active)) = state.open() {
+            let mut effects = Vec::new();
+            active.watchers.watch(now_ms, from, number, active.standing, &mut effects);
+            self.watchers_want(turn, room, effects);
+            self.tell_subscribers(turn, room);
+        } else if may_own {
+            state.want_to_watch.insert(from, number);
+        } else {
+            self.refuse(turn, room, from, found);
+        }
+    }
+
+    pub(super) fn unwatched(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, from: &NodeRef, number: u64) {
+        let Some(state) = self.known_room(room) else { return };
+        state.want_to_watch.remove(from);
+        let Some((_, active)) = state.open() else { return };
+        let mut effects = Vec::new();
+        active.watchers.unwatch(from, number, &mut effects);
+        self.watchers_want(turn, room, effects);
+        self.tell_subscribers(turn, room);
+    }
+
+    pub(super) fn watcher_gone(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, node: &NodeRef) {
+        let Some((_, active)) = self.known_room(room).and_then(|state| state.open()) else { return };
+        let mut effects = Vec::new();
+        active.watchers.node_gone(node, &mut effects);
+        self.watchers_want(turn, room, effects);
+    }
+
+    pub(super) fn expire_watchers(&mut self, turn: &mut Turn<'_, T>) {
+        let now_ms = turn.now_ms();
+        let mut expired = Vec::new();
+        for (room, state) in &mut self.rooms {
+            let mut effects = Vec::new();
+            if let Some((_, active)) = state.open() {
+                active.watchers.expire(now_ms, &mut effects);
+            }
+            if !effects.is_empty() {
+                expired.push((room.clone(), effects));
+            }
+        }
+        for (room, effects) in expired {
+            self.watchers_want(turn, &room, effects);
+            self.tell_subscribers(turn, &room);
+        }
+    }
+
+    fn watchers_want(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, effects: Vec<WatchersEffect>) {
+        for effect in effects {
+            match effect {
+                WatchersEffect::Publish { batch, to } => turn.effects.push(NodeEffect::Publish { batch, to }),
+                WatchersEffect::Send { to, payloads } => turn.effects.push(NodeEffect::Send { to, payloads }),
+                WatchersEffect::Watched(by) => {
+                    if let Some((_, active)) = self.room(room).open() {
+                        let RoomStanding { epoch, head, .. } = active.standing;
+                        self.beacons.watched(turn.now_ms(), &by, room, epoch, head);
+                    }
+                }
+                WatchersEffect::Unwatched(by) => self.beacons.unwatched(&by, room),
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What concerns the node as a whole: its lease, the other nodes, the keys of its rooms in Redis, its trust, its beacons.
+
+use rollcall_protocol::RoomId;
+
+use super::io::{Asker, NodeEffect, TailAsker};
+use super::node::{NodeCore, Turn};
+use crate::cluster::envelope::Payload;
+use crate::cluster::ownership::{OwnedEffect, OwnedInput, PeersEffect, PeersInput};
+use crate::cluster::{LeaseEffect, LeaseInput, NodeRef, TrustEffect, TrustInput, replica};
+
+impl<T> NodeCore<T> {
+    /// Lets the machines of the node do what the time has come for.
+    pub(super) fn tick_node(&mut self, turn: &mut Turn<'_, T>) {
+        let now_ms = turn.now_ms();
+        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        if is_due(self.lease.wakes_at_ms()) {
+            self.tell_lease(turn, LeaseInput::Tick);
+        }
+        if is_due(self.peers.wakes_at_ms()) {
+            self.tell_peers(turn, PeersInput::Tick);
+        }
+        if is_due(self.owned.wakes_at_ms()) {
+            self.tell_owned(turn, OwnedInput::Tick);
+        }
+        if self.trust.wakes_at_ms() <= now_ms {
+            self.tell_trust(turn, TrustInput::Tick);
+        }
+        if self.beacons.due_ms() <= now_ms {
+            self.expire_watchers(turn);
+            for (to, beacon) in self.beacons.tick(now_ms) {
+                turn.effects.push(NodeEffect::Send { to, payloads: vec![Payload::Beacon(beacon)] });
+            }
+        }
+        if is_due(self.links.due_ms()) {
+            let mut told = Vec::new();
+            self.links.tick(now_ms, &mut told);
+            self.links_told(turn, told);
+        }
+        self.end_drain(turn);
+    }
+
+    pub(super) fn tell_lease(&mut self, turn: &mut Turn<'_, T>, input: LeaseInput) {
+        let mut effects = Vec::new();
+        self.lease.handle(turn.now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                LeaseEffect::Run(command) => turn.effects.push(NodeEffect::Redis { asker: Asker::Lease, command }),
+                LeaseEffect::Renewed { sent_at_ms } => self.tell_trust(turn, TrustInput::Renewed { sent_at_ms }),
+                LeaseEffect::Lost => {
+                    self.tell_trust(turn, TrustInput::LeaseLost);
+                    self.tell_owned(turn, OwnedInput::Returned);
+                }
+                LeaseEffect::Returned => self.tell_owned(turn, OwnedInput::Returned),
+                LeaseEffect::Standing(standing) => turn.effects.push(NodeEffect::Standing(standing)),
+                LeaseEffect::Over => turn.effects.push(NodeEffect::Over),
+            }
+        }
+    }
+
+    pub(super) fn tell_peers(&mut self, turn: &mut Turn<'_, T>, input: PeersInput) {
+        let mut effects = Vec::new();
+        self.peers.handle(turn.now_ms(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                PeersEffect::Run(command) => turn.effects.push(NodeEffect::Redis { asker: Asker::Peers, command }),
+                PeersEffect::Came(_) => {}
+                PeersEffect::Gone(node) => self.node_gone(turn, &node),
+            }
+        }
+    }
+
+    fn node_gone(&mut self, turn: &mut Turn<'_, T>, node: &NodeRef) {
+        self.beacons.node_gone(node);
+        let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.watcher_gone(turn, &room, node);
+            self.feed_replica(turn, &room, replica::Input::NodeGone(node.clone()));
+            self.forget_owner(turn, &room, node);
+        }
+    }
+
+    pub(super) fn tell_owned(&mut self, turn: &mut Turn<'_, T>, input: OwnedInput) {
+        let mut effects = Vec::new();
+        self.owned.handle(turn.now_ms(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                OwnedEffect::Run { room, command } => {
+                    turn.effects.push(NodeEffect::Redis { asker: Asker::Owned(room), command });
+                }
+                OwnedEffect::Superseded { room, .. } => self.tell_trust(turn, TrustInput::Doubted(room)),
+                OwnedEffect::HintCorrected { room, was } => turn.effects.push(NodeEffect::HintCorrected { room, was }),
+            }
+        }
+    }
+
+    pub(super) fn tell_trust(&mut self, turn: &mut Turn<'_, T>, input: TrustInput) {
+        let mut effects = Vec::new();
+        self.trust.handle(turn.now_ms(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                TrustEffect::ReadTakeovers { sent_at_ms } => {
+                    turn.effects.push(NodeEffect::ReadTakeovers { sent_at_ms });
+                }
+                TrustEffect::ReadTail { room, number } => {
+                    turn.effects.push(NodeEffect::ReadTail { room, asker: TailAsker::Trust { number } });
+                }
+                TrustEffect::Fenced { room, .. } => self.fenced_elsewhere(turn, &room),
+                TrustEffect::TakenOver(takeover) => {
+                    self.feed_replica(turn, &takeover.room, replica::Input::TakenOver(takeover.epoch));
+                }
+            }
+        }
+    }
+
+    /// What this node sent or should have got lately may be lost.
+    pub(super) fn bus_returned(&mut self, turn: &mut Turn<'_, T>) {
+        self.beacons.reconnected(turn.now_ms());
+        let mut told = Vec::new();
+        self.links.interrupted(&mut told);
+        self.links_told(turn, told);
+    }
+
+    pub(super) fn drain(&mut self, turn: &mut Turn<'_, T>) {
+        if std::mem::replace(&mut self.is_draining, true) {
+            return;
+        }
+        self.tell_lease(turn, LeaseInput::TakesRooms(false));
+        let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.stop_owner(turn, &room);
+        }
+    }
+
+    /// Gives the node's name back once it owns nothing and Redis says so.
+    fn end_drain(&mut self, turn: &mut Turn<'_, T>) {
+        if self.is_draining && self.owned.is_settled() && self.rooms.values().all(|room| room.owner.is_none()) {
+            self.tell_lease(turn, LeaseInput::Stop);
+        }
+    }
+}

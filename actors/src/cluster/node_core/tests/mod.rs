@@ -1,0 +1,4 @@
+mod desk;
+mod owning;
+mod showing;
+mod writing;

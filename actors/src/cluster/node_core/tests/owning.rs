@@ -1,0 +1,77 @@
+use super::desk::{Desk, fence, life, room, sent, standing, started, submits, write};
+use crate::cluster::envelope::{Payload, Watch};
+use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent};
+use crate::cluster::ownership::owner_key;
+use crate::cluster::{Replaced, Takeover};
+use crate::room::StopReason;
+
+#[test]
+fn a_room_that_nobody_owns_is_activated_where_it_is_written_to() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    let wanted = desk.activate(owner, 1);
+    assert!(matches!(&wanted[0], NodeEffect::Open { life, .. } if *life == owner), "{wanted:?}");
+    // What came before the room was open takes the way of forwarded writes; what comes after waits behind it.
+    assert_eq!(submits(&wanted), [(1, false)]);
+    let wanted = desk.give(NodeInput::Write { room: room(), write: write("second", 2) });
+    assert_eq!(submits(&wanted), [(2, false)]);
+    assert!(desk.core.view(&room()).unwrap().0.is_owned);
+}
+
+#[test]
+fn nobody_is_answered_before_a_takeover_is_noted() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.receive("b", Payload::Watch(Watch { room: room(), number: 7 }));
+    let replaced = Replaced::Fence(fence(4));
+    let event = OwnerEvent::Activated { fence: fence(5), replaced, standing: standing(5, 3) };
+    let wanted = desk.owner(owner, event);
+    let takeover = Takeover { room: room(), epoch: fence(5).epoch };
+    assert!(wanted.contains(&NodeEffect::InsertTakeover { life: owner, takeover }), "{wanted:?}");
+    assert_eq!((submits(&wanted).len(), sent(&wanted, "b").len(), desk.core.view(&room())), (0, 0, None));
+    let wanted = desk.give(NodeInput::Noticed { room: room(), life: owner, is_inserted: true });
+    assert!(matches!(sent(&wanted, "b")[..], [Payload::WatchConfirmed(told)] if told.number == 7), "{wanted:?}");
+    assert_eq!(submits(&wanted), [(1, false)]);
+}
+
+#[test]
+fn a_fenced_owner_releases_its_room_and_waits() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.activate(owner, 1);
+    desk.receive("b", Payload::Watch(Watch { room: room(), number: 1 }));
+    let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
+    assert_eq!(sent(&wanted, "b"), [&Payload::NotOwner { room: room(), hint: None }]);
+    assert!(wanted.contains(&NodeEffect::Closed { room: room() }));
+    assert_eq!(desk.redis.get(&owner_key(&room())), None);
+    // The write still waits, and for half a second at least the room is not activated again.
+    assert_eq!(started(&desk.pass(450)), None);
+    assert!(started(&desk.pass(2_000)).is_some());
+}
+
+#[test]
+fn an_owner_that_could_not_be_activated_is_tried_again() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.receive("b", Payload::Watch(Watch { room: room(), number: 1 }));
+    let wanted = desk.owner(owner, OwnerEvent::NotActivated);
+    assert_eq!(sent(&wanted, "b"), [&Payload::NotOwner { room: room(), hint: None }]);
+    assert!(started(&desk.pass(1_500)).is_some_and(|next| next > owner));
+}
+
+#[test]
+fn a_node_that_drains_gives_its_rooms_to_others_and_its_name_back() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.activate(owner, 1);
+    desk.meet("b");
+    let wanted = desk.give(NodeInput::Drain);
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner }), "{wanted:?}");
+    // What comes meanwhile waits, and follows the room.
+    desk.give(NodeInput::Write { room: room(), write: write("late", 2) });
+    let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
+    let [Payload::Activate(_), Payload::Submit(submit), ..] = sent(&wanted, "b")[..] else { panic!("{wanted:?}") };
+    assert_eq!(submit.writes.iter().map(|write| write.n).collect::<Vec<_>>(), [1, 2]);
+    assert!(wanted.contains(&NodeEffect::Over), "{wanted:?}");
+    assert_eq!(desk.redis.get(&format!("node:{{{}}}", life("a").node.0)), None);
+}

@@ -1,0 +1,90 @@
+use rollcall_protocol::Seq;
+
+use super::desk::{Desk, fence, life, room, sent, standing, started, write};
+use crate::cluster::envelope::{Payload, WatchConfirmed};
+use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent, TailAsker};
+use crate::cluster::ownership::{OwnerRecord, owner_key};
+use crate::cluster::{NodeRef, Replaced};
+use crate::ports::LogTail;
+use crate::room::StopReason;
+
+/// A desk where `b` owns the room under epoch 3, and somebody reads it here.
+fn reading() -> (Desk, u64) {
+    let mut desk = Desk::new();
+    desk.meet("b");
+    let record = OwnerRecord { epoch: fence(3).epoch, owner: life("b") };
+    desk.redis.set(owner_key(&room()), record.text());
+    let wanted = desk.give(NodeInput::Readers { room: room(), count: 1 });
+    let number = sent(&wanted, "b").iter().find_map(|payload| match payload {
+        Payload::Watch(watch) => Some(watch.number),
+        _ => None,
+    });
+    (desk, number.expect("the owner is watched"))
+}
+
+fn confirm(desk: &mut Desk, number: u64, epoch: u64, head: u64) -> Vec<super::desk::Effect> {
+    let standing = standing(epoch, head);
+    let (epoch, head, hash, floor) = (standing.epoch, standing.head, standing.hash, standing.floor);
+    desk.receive("b", Payload::WatchConfirmed(WatchConfirmed { room: room(), number, epoch, head, hash, floor }))
+}
+
+#[test]
+fn a_room_that_is_read_is_watched_at_its_owner() {
+    let (mut desk, number) = reading();
+    assert_eq!(desk.core.view(&room()), None);
+    let wanted = confirm(&mut desk, number, 3, 9);
+    assert!(wanted.contains(&NodeEffect::Begin { room: room(), epoch: fence(3).epoch, head: Seq::new(9) }));
+    let (view, hash) = desk.core.view(&room()).unwrap();
+    assert_eq!((view.standing, view.is_owned, hash), (standing(3, 9), false, Some(standing(3, 9).hash)));
+    // Writes go where the room is watched.
+    let wanted = desk.give(NodeInput::Write { room: room(), write: write("w", 1) });
+    assert!(matches!(sent(&wanted, "b")[..], [Payload::Submit(_)]), "{wanted:?}");
+}
+
+#[test]
+fn an_owner_that_was_fenced_while_it_was_activated_answers_nobody() {
+    let (mut desk, _) = reading();
+    let wanted = desk.receive("b", Payload::NotOwner { room: room(), hint: None });
+    assert_eq!(started(&wanted), None);
+    desk.redis.set(owner_key(&room()), "".into());
+    desk.receive("b", Payload::Activate(room()));
+    let owner = started(&desk.pass(2_000)).expect("it was asked to");
+    let event = OwnerEvent::Activated { fence: fence(4), replaced: Replaced::Unknown, standing: standing(4, 9) };
+    desk.owner(owner, event);
+    // Meanwhile the replica reads a higher epoch in the log.
+    let read = desk.pass(3_000).into_iter().rev().find_map(|effect| match effect {
+        NodeEffect::ReadTail { asker: asker @ TailAsker::Replica { .. }, .. } => Some(asker),
+        _ => None,
+    });
+    let tail = LogTail { fence: fence(5), last_seq: Seq::new(12) };
+    let asker = read.expect("a replica in doubt polls");
+    desk.give(NodeInput::Tail { room: room(), asker, result: Ok(Some(tail)) });
+    let wanted = desk.give(NodeInput::Noticed { room: room(), life: owner, is_inserted: true });
+    assert!(!wanted.iter().any(|effect| matches!(effect, NodeEffect::Open { .. })), "{wanted:?}");
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner }), "{wanted:?}");
+    assert_eq!(desk.core.view(&room()).unwrap().0.standing.head, Seq::new(12));
+    desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
+}
+
+#[test]
+fn a_reader_alone_does_not_take_a_room_while_redis_is_away() {
+    let mut desk = Desk::new();
+    desk.redis_is_up = false;
+    desk.give(NodeInput::Readers { room: room(), count: 1 });
+    let wanted = desk.pass(5_000);
+    assert_eq!(started(&wanted), None);
+    assert!(wanted.iter().filter(|effect| matches!(effect, NodeEffect::ReadTail { .. })).count() >= 1);
+    // A writer does: the log decides.
+    desk.give(NodeInput::Write { room: room(), write: write("w", 1) });
+    assert!(started(&desk.pass(5_000)).is_some());
+}
+
+#[test]
+fn what_is_for_another_life_is_dropped() {
+    let mut desk = Desk::new();
+    let to = NodeRef { incarnation: crate::cluster::Incarnation(2), ..life("a") };
+    let payloads = vec![Payload::Activate(room())];
+    let envelope = crate::cluster::Envelope { from: life("b"), to, payloads };
+    desk.give(NodeInput::Received(envelope));
+    assert_eq!((desk.core.rooms().count(), started(&desk.pass(2_000))), (0, None));
+}
