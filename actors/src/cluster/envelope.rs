@@ -62,6 +62,10 @@ pub enum Payload {
     Beacon(Beacon),
     /// To the node that a room prefers: somebody wants to read it and nobody owns it.
     Activate(RoomId),
+    /// To a room's owner: may this user join or look at the room, and where does it stand?
+    Question(Question),
+    /// The answer to a question.
+    Told(Told),
 }
 
 /// Writes of one device to one room, in their order.
@@ -124,6 +128,60 @@ pub struct SubmitReply {
     /// The answer. A refusal is marked final only where every copy of the write is refused; what else is final the sending node
     /// knows, from how many copies it sent.
     pub result: Result<Ack, ErrorFrame>,
+}
+
+/// What somebody on another node wants to know of a room before reading it there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// What the answer repeats.
+    pub correlation: Correlation,
+    /// Which room.
+    pub room: RoomId,
+    /// Who asks.
+    pub user: UserId,
+    /// What the asker's token, which the sending node has verified, allows in this room.
+    pub rights: Rights,
+    /// From where the asker wants to follow the room; none where it is only looked at.
+    pub join: Option<JoinFrom>,
+}
+
+/// From where a device wants to follow a room.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JoinFrom {
+    /// Which installation.
+    pub device: DeviceId,
+    /// The last entry that it has; none: begin at the head.
+    pub after: Option<Seq>,
+    /// The hash of that entry, if it knows it.
+    pub hash: Option<Hash>,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// That of the question.
+    pub correlation: Correlation,
+    /// Which room.
+    pub room: RoomId,
+    /// How the room stands, or why that is not told.
+    pub result: Result<RoomFacts, ErrorFrame>,
+}
+
+/// How a room stands at its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RoomFacts {
+    /// The ownership.
+    pub epoch: Epoch,
+    /// The last committed number.
+    pub head: Seq,
+    /// The first number whose body is still kept.
+    pub floor: Seq,
+    /// The hash of the head.
+    pub hash: Hash,
+    /// The hash of the entry before the floor.
+    pub floor_hash: Hash,
+    /// The asking device's last accepted n, 0 if it has none or does not join.
+    pub last_n: u64,
 }
 
 /// A watch of one room, by the node that sends it.
@@ -228,7 +286,6 @@ pub enum EnvelopeError {
         /// The version on the envelope.
         found: u8,
     },
-    /// Not what any version writes.
     /// Not what any version writes.
     #[error("the envelope is malformed: {0}")]
     Malformed(&'static str),

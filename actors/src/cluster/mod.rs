@@ -23,7 +23,8 @@ mod wire;
 pub use beacons::{BEACON_APART_MS, BEACON_NAMES_MS, Beacons};
 pub use envelope::{
     BEACON_ROOMS_MAX, Batch, Beacon, Correlation, ENVELOPE_BYTES_MAX, ENVELOPE_FORMAT, Envelope, EnvelopeError,
-    ForwardedWrite, Payload, RoomHead, Submit, SubmitReply, Watch, WatchConfirmed, seal,
+    ForwardedWrite, JoinFrom, Payload, Question, RoomFacts, RoomHead, Submit, SubmitReply, Told, Watch, WatchConfirmed,
+    seal,
 };
 pub use lease::{CLOCK_SKEW_MS_MAX, LEASE_MS, Lease, LeaseEffect, LeaseInput, Now, RENEW_EVERY_MS, Standing};
 pub use links::{LinkEffect, Links, SILENCE_MS};

@@ -17,8 +17,8 @@ use self::parts::{
     rights_in, rights_out, write_entry, write_write,
 };
 use super::envelope::{
-    BEACON_ROOMS_MAX, Batch, Beacon, Correlation, Envelope, Payload, RoomHead, Submit, SubmitReply, Watch,
-    WatchConfirmed,
+    BEACON_ROOMS_MAX, Batch, Beacon, Correlation, Envelope, JoinFrom, Payload, Question, RoomFacts, RoomHead, Submit,
+    SubmitReply, Told, Watch, WatchConfirmed,
 };
 use super::node::{Incarnation, NodeRef};
 
@@ -31,6 +31,8 @@ const UNWATCH: u8 = 6;
 const BATCH: u8 = 7;
 const BEACON: u8 = 8;
 const ACTIVATE: u8 = 9;
+const QUESTION: u8 = 10;
+const TOLD: u8 = 11;
 
 type Malformed = &'static str;
 type CorrelationIn = (u64, u64);
@@ -39,6 +41,10 @@ type ReplyIn = (CorrelationIn, RoomId, UserId, DeviceId, u64, Option<(Seq, bool)
 type ConfirmedIn = (RoomId, u64, Epoch, Seq, Binary<32>, Seq);
 type BatchIn = (RoomId, Epoch, Seq, Binary<16>, Vec<EntryIn>);
 type BeaconIn = (u64, Vec<(RoomId, Epoch, Seq)>, Vec<RoomId>);
+type JoinIn = (DeviceId, Option<Seq>, Option<Binary<32>>);
+type QuestionIn = (CorrelationIn, RoomId, UserId, u8, Option<JoinIn>);
+type FactsIn = (Epoch, Seq, Seq, Binary<32>, Binary<32>, u64);
+type ToldIn = (CorrelationIn, RoomId, Option<FactsIn>, Option<Box<str>>);
 
 /// A payload whose shape was read.
 enum PayloadIn {
@@ -51,6 +57,8 @@ enum PayloadIn {
     Batch(BatchIn),
     Beacon(BeaconIn),
     Activate(RoomId),
+    Question(QuestionIn),
+    Told(ToldIn),
 }
 
 /// Appends an envelope, without its format version, to `bytes`.
@@ -103,6 +111,18 @@ pub(super) fn write_payload(payload: &Payload) -> Vec<u8> {
             append(&mut bytes, &(BEACON, (beacon.number, heads, &beacon.released)));
         }
         Payload::Activate(room) => append(&mut bytes, &(ACTIVATE, room)),
+        Payload::Question(Question { correlation, room, user, rights, join }) => {
+            let join = join.as_ref().map(|join| (&join.device, join.after, join.hash.map(|hash| Binary(hash.0))));
+            append(&mut bytes, &(QUESTION, (correlation_out(*correlation), room, user, rights_out(*rights), join)));
+        }
+        Payload::Told(Told { correlation, room, result }) => {
+            let facts = result.as_ref().ok().map(|facts| {
+                let RoomFacts { epoch, head, floor, hash, floor_hash, last_n } = *facts;
+                (epoch, head, floor, Binary(hash.0), Binary(floor_hash.0), last_n)
+            });
+            let error = result.as_ref().err().map(error_out);
+            append(&mut bytes, &(TOLD, (correlation_out(*correlation), room, facts, error)));
+        }
     }
     bytes
 }
@@ -158,6 +178,25 @@ fn read_payload(payload: PayloadIn) -> Result<Payload, Malformed> {
             Payload::Beacon(Beacon { number, heads, released })
         }
         PayloadIn::Activate(room) => Payload::Activate(room),
+        PayloadIn::Question((correlation, room, user, rights, join)) => {
+            let join = join.map(|(device, after, hash)| {
+                let hash = hash.map(|Binary(hash)| rollcall_protocol::Hash(hash));
+                JoinFrom { device, after, hash }
+            });
+            let (correlation, rights) = (correlation_in(correlation), rights_in(rights)?);
+            Payload::Question(Question { correlation, room, user, rights, join })
+        }
+        PayloadIn::Told((correlation, room, facts, error)) => {
+            let result = match (facts, error) {
+                (Some((epoch, head, floor, Binary(hash), Binary(floor_hash), last_n)), None) => {
+                    let (hash, floor_hash) = (rollcall_protocol::Hash(hash), rollcall_protocol::Hash(floor_hash));
+                    Ok(RoomFacts { epoch, head, floor, hash, floor_hash, last_n: number(last_n)? })
+                }
+                (None, Some(error)) => Err(error_in(&error)?),
+                _ => return Err("a question is answered by facts or by an error"),
+            };
+            Payload::Told(Told { correlation: correlation_in(correlation), room, result })
+        }
     })
 }
 
@@ -204,6 +243,8 @@ impl<'de> Deserialize<'de> for PayloadIn {
                     BATCH => PayloadIn::Batch(content(&mut seq)?),
                     BEACON => PayloadIn::Beacon(content(&mut seq)?),
                     ACTIVATE => PayloadIn::Activate(content(&mut seq)?),
+                    QUESTION => PayloadIn::Question(content(&mut seq)?),
+                    TOLD => PayloadIn::Told(content(&mut seq)?),
                     _ => return Err(de::Error::custom("no payload has this tag")),
                 })
             }

@@ -76,7 +76,32 @@ fn one_of_each() -> Vec<Payload> {
         Payload::Batch(Batch::new(room(), entries.into())),
         Payload::Beacon(Beacon { number: 11, heads: vec![head], released: vec![room()] }),
         Payload::Activate(room()),
+        Payload::Question(question(None)),
+        Payload::Question(question(Some(JoinFrom {
+            device: DeviceId::parse("phone").unwrap(),
+            after: Some(Seq::new(7)),
+            hash: Some(Hash([7; 32])),
+        }))),
+        told(Ok(RoomFacts {
+            epoch: Epoch::new(4),
+            head: Seq::new(9),
+            floor: Seq::new(3),
+            hash: Hash([9; 32]),
+            floor_hash: Hash([2; 32]),
+            last_n: 5,
+        })),
+        told(Err(ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed"))),
     ]
+}
+
+fn question(join: Option<JoinFrom>) -> Question {
+    let correlation = Correlation { incarnation: Incarnation(7), counter: 9 };
+    let rights = Rights { read: true, write: false, moderate: false };
+    Question { correlation, room: room(), user: UserId::parse("ann").unwrap(), rights, join }
+}
+
+fn told(result: Result<RoomFacts, ErrorFrame>) -> Payload {
+    Payload::Told(Told { correlation: question(None).correlation, room: room(), result })
 }
 
 fn envelope(payloads: Vec<Payload>) -> Envelope {

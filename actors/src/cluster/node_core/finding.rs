@@ -23,7 +23,7 @@ impl<T> NodeCore<T> {
         if !is_due || state.search.running.is_some() || state.owner.is_some() {
             return;
         }
-        let is_wanted = state.readers > 0 || state.has_writes();
+        let is_wanted = state.wants_owner();
         let search = &mut state.search;
         search.begins_at_ms = None;
         let reason = match search.handed_over.take() {
@@ -84,7 +84,7 @@ impl<T> NodeCore<T> {
             Seat::There(record) => {
                 let state = self.room(room);
                 let has_refused = state.search.refused_by.take_if(|node| *node == record.owner).is_some();
-                if has_refused && state.has_writes() {
+                if has_refused && (state.has_writes() || state.questions.any()) {
                     self.ask_to_activate(turn, room, record.owner.clone());
                 }
                 let answer = OwnerAnswer::Owned { by: record.owner.clone(), epoch: record.epoch };
@@ -97,7 +97,8 @@ impl<T> NodeCore<T> {
                 let Some(preferred) = peer.map(|peer| NodeRef::new(node, peer.record.incarnation)) else {
                     return self.owner_found(turn, room, None, OwnerAnswer::Unknown);
                 };
-                if self.room(room).has_writes() {
+                let state = self.room(room);
+                if state.has_writes() || state.questions.any() {
                     self.ask_to_activate(turn, room, preferred.clone());
                 }
                 let answer = OwnerAnswer::Nobody { preferred: preferred.clone() };
@@ -171,6 +172,7 @@ impl<T> NodeCore<T> {
         let Some(state) = self.known_room(room) else { return };
         state.held.retain(|(from, _)| from != node);
         state.want_to_watch.remove(node);
+        state.questions.forget_node(node);
         if state.found.take_if(|found| found == node).is_some() {
             self.tell_forwarding(turn, room, ForwardInput::Owner(None));
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rollcall_protocol::{Ack, DeviceId, Entry, Epoch, ErrorFrame, RoomId, Seq, UserId};
 
-use crate::cluster::envelope::{Batch, Correlation, Envelope, ForwardedWrite, Payload, SubmitReply};
+use crate::cluster::envelope::{
+    Batch, Correlation, Envelope, ForwardedWrite, JoinFrom, Payload, Question, RoomFacts, SubmitReply,
+};
 use crate::cluster::forwarding::ToForward;
 use crate::cluster::ownership::{ActivateWith, RedisAnswer, RedisCommand};
 use crate::cluster::{NodeRef, Replaced, RoomStanding, Standing, Takeover, replica};
@@ -44,6 +46,17 @@ pub enum TailAsker {
     },
 }
 
+/// What is asked of a room before it is read: whether the user may, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskOwner {
+    /// Who asks.
+    pub user: UserId,
+    /// What the asker's token allows in this room.
+    pub rights: Rights,
+    /// From where the asker wants to follow the room; none where it is only looked at.
+    pub join: Option<JoinFrom>,
+}
+
 /// What happens to a node. `T` stands for whoever waits for the answer to a write; it is handed back with the answer, exactly once.
 #[derive(Debug)]
 pub enum NodeInput<T> {
@@ -69,6 +82,24 @@ pub enum NodeInput<T> {
         room: RoomId,
         /// What, and who waits.
         write: ToForward<T>,
+    },
+    /// Somebody here wants to read a room that is not open here as far as the asker knows.
+    Ask {
+        /// Which room.
+        room: RoomId,
+        /// What is asked.
+        ask: AskOwner,
+        /// Who waits.
+        reply: T,
+    },
+    /// The owner's answer to [`NodeEffect::Examine`].
+    Answered {
+        /// Who asked.
+        to: NodeRef,
+        /// What.
+        question: Question,
+        /// The answer.
+        result: Result<RoomFacts, ErrorFrame>,
     },
     /// An envelope has come.
     Received(Envelope),
@@ -295,6 +326,55 @@ pub enum NodeEffect<T> {
         life: Life,
         /// What.
         write: OwnerWrite<T>,
+    },
+    /// The owner here is open: let it answer this question of somebody here.
+    AskHere {
+        /// Of which room.
+        room: RoomId,
+        /// Which owner.
+        life: Life,
+        /// Who waits.
+        reply: T,
+    },
+    /// The owner elsewhere has answered this question of somebody here.
+    Told {
+        /// Of which room.
+        room: RoomId,
+        /// What was asked.
+        ask: AskOwner,
+        /// Who waits.
+        reply: T,
+        /// The answer.
+        result: Result<RoomFacts, ErrorFrame>,
+    },
+    /// No owner has answered this question: answer it from the log.
+    AskLog {
+        /// Of which room.
+        room: RoomId,
+        /// What was asked.
+        ask: AskOwner,
+        /// Who waits.
+        reply: T,
+    },
+    /// Let the owner here answer this question of another node, and give its [`NodeInput::Answered`].
+    Examine {
+        /// Of which room.
+        room: RoomId,
+        /// Which owner.
+        life: Life,
+        /// Who asks.
+        from: NodeRef,
+        /// What.
+        question: Question,
+    },
+    /// Other nodes watch the owner here, or none does any more: while they do the room is not idle.
+    Watched {
+        /// Which room.
+        room: RoomId,
+        /// Which owner.
+        life: Life,
+        /// Whether any does.
+        is_watched: bool,
     },
     /// The owner here is open: joins are answered by it from here on.
     Open {

@@ -22,8 +22,10 @@
 //!
 //! - `node` takes the inputs; `standing` keeps the node's own lease, its peers, and whether it may trust its tails.
 //! - `finding` looks for owners, `owning` leads an owner from its activation to its end.
+//! - `asking` puts the questions of those who want to read a room here.
 //! - `showing` runs the replicas, `writing` the writes that go to another node or come from one.
 
+mod asking;
 mod finding;
 mod io;
 mod node;
@@ -35,5 +37,6 @@ mod standing;
 mod tests;
 mod writing;
 
-pub use io::{Asker, Life, NodeEffect, NodeInput, OwnerEvent, OwnerWrite, RemoteWriter, TailAsker, Writer};
+pub use asking::{ASK_AGAIN_MS, ASK_LOG_AFTER_MS};
+pub use io::{AskOwner, Asker, Life, NodeEffect, NodeInput, OwnerEvent, OwnerWrite, RemoteWriter, TailAsker, Writer};
 pub use node::{NodeCore, RoomView};

@@ -160,6 +160,8 @@ impl<T> NodeCore<T> {
             NodeInput::Readers { room, count } => self.count_readers(turn, &room, count),
             NodeInput::Expect { room, seq } => self.feed_replica(turn, &room, replica::Input::Expect(seq)),
             NodeInput::Write { room, write } => self.write(turn, room, write),
+            NodeInput::Ask { room, ask, reply } => self.ask(turn, &room, ask, reply),
+            NodeInput::Answered { to, question, result } => Self::answered(turn, to, question, result),
             NodeInput::Received(envelope) => self.received(turn, envelope),
             NodeInput::BusReturned => self.bus_returned(turn),
             NodeInput::Redis { asker, answer } => match asker {
@@ -226,6 +228,7 @@ impl<T> NodeCore<T> {
     /// Begins a search that is due, and enters when the room is to be looked at next, or forgets it.
     fn plan(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
         self.begin_search_if_due(turn, room);
+        self.put_questions(turn, room);
         let now_ms = turn.now_ms();
         let Some(state) = self.rooms.get_mut(room) else { return };
         let due_at_ms = state.wakes_at_ms(now_ms);

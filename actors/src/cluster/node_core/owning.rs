@@ -68,7 +68,8 @@ impl<T> NodeCore<T> {
         let released = with.handed_over.or(released);
         let notice = TakeoverNotice::new(room.clone(), fence.epoch, replaced, released, &mut effects);
         let watchers = Watchers::new(room.clone());
-        let active = Active { fence, standing, watchers, notice, is_stored, is_stopping: is_draining };
+        let active =
+            Active { fence, standing, watchers, notice, is_stored, is_stopping: is_draining, is_watched: false };
         owner.phase = Phase::Active(Box::new(active));
         let (epoch, last_seq) = (fence.epoch, standing.head);
         self.tell_owned(turn, OwnedInput::Activated { room: room.clone(), epoch, last_seq, with });
@@ -136,6 +137,7 @@ impl<T> NodeCore<T> {
         for (from, submit) in held {
             self.submitted(turn, from, submit);
         }
+        self.examine_waiting(turn, room);
         self.tell_forwarding(turn, room, ForwardInput::Owner(Some(me)));
         self.tell_subscribers(turn, room);
     }
@@ -144,8 +146,12 @@ impl<T> NodeCore<T> {
     pub(super) fn tell_subscribers(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
         let Some(state) = self.known_room(room) else { return };
         let has_readers = state.readers > 0;
-        let Some((_, active)) = state.open() else { return };
-        let any = has_readers || active.watchers.nodes().next().is_some();
+        let Some((life, active)) = state.open() else { return };
+        let is_watched = active.watchers.nodes().next().is_some();
+        let any = has_readers || is_watched;
+        if std::mem::replace(&mut active.is_watched, is_watched) != is_watched {
+            turn.effects.push(NodeEffect::Watched { room: room.clone(), life, is_watched });
+        }
         self.tell_trust(turn, TrustInput::Subscribers { room: room.clone(), any });
     }
 
@@ -220,7 +226,7 @@ impl<T> NodeCore<T> {
             Phase::Activating(_) | Phase::Ending => {}
         }
         let state = self.room(room);
-        if state.has_writes() || state.readers > 0 {
+        if state.wants_owner() {
             state.search.soon(turn.now_ms());
         }
     }
@@ -239,8 +245,7 @@ impl<T> NodeCore<T> {
             StopReason::OutcomeUnknown => {}
         }
         state.found = None;
-        let is_wanted =
-            state.readers > 0 || state.has_writes() || !state.held.is_empty() || watchers.nodes().next().is_some();
+        let is_wanted = state.wants_owner() || !state.held.is_empty() || watchers.nodes().next().is_some();
         let next = self.next_owner(room).filter(|_| reason == StopReason::Drained && is_wanted);
         if let Some(next) = next.clone() {
             turn.effects.push(NodeEffect::Send { to: next, payloads: vec![Payload::Activate(room.clone())] });
@@ -304,6 +309,7 @@ impl<T> NodeCore<T> {
         let mut effects = Vec::new();
         active.watchers.node_gone(node, &mut effects);
         self.watchers_want(turn, room, effects);
+        self.tell_subscribers(turn, room);
     }
 
     pub(super) fn expire_watchers(&mut self, turn: &mut Turn<'_, T>) {

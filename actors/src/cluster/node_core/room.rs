@@ -11,6 +11,7 @@ use crate::cluster::replica::Replica;
 use crate::cluster::{NodeRef, RoomStanding, TakeoverNotice, Watchers};
 use crate::ports::{Fence, NodeId};
 
+use super::asking::Questions;
 use super::io::Life;
 
 /// Submits of other nodes that wait for an activation; what comes beyond is not answered and comes again.
@@ -30,6 +31,8 @@ pub(super) struct Room<T> {
     pub owner: Option<Owner>,
     /// Writes that are to reach an owner elsewhere, or came before the room was opened here. Dropped when it has none.
     pub forwarding: Option<Forwarding<T>>,
+    /// What those ask who want to read the room, here and on other nodes.
+    pub questions: Questions<T>,
     /// Who owns the room, as far as was found out.
     pub found: Option<NodeRef>,
     pub search: Search,
@@ -89,6 +92,8 @@ pub(super) struct Active {
     pub is_stored: bool,
     /// It finishes what it took, and takes nothing more.
     pub is_stopping: bool,
+    /// Whether it was last said that other nodes watch it.
+    pub is_watched: bool,
 }
 
 /// The search for a room's owner.
@@ -118,6 +123,7 @@ impl<T> Room<T> {
             shown: None,
             owner: None,
             forwarding: None,
+            questions: Questions::new(),
             found: None,
             search: Search {
                 running: None,
@@ -163,12 +169,18 @@ impl<T> Room<T> {
         self.forwarding.as_ref().is_some_and(|forwarding| forwarding.unanswered() > 0)
     }
 
+    /// Tells whether somebody here waits for an owner.
+    pub fn wants_owner(&self) -> bool {
+        self.readers > 0 || self.has_writes() || self.questions.any()
+    }
+
     /// Tells whether nobody wants the room here.
     pub fn is_idle(&self, now_ms: u64) -> bool {
         self.readers == 0
             && self.shown.is_none()
             && self.owner.is_none()
             && !self.has_writes()
+            && self.questions.is_empty()
             && self.search.running.is_none()
             && self.search.begins_at_ms.is_none()
             && self.held.is_empty()
@@ -187,7 +199,8 @@ impl<T> Room<T> {
         let seeking = self.search.running.as_ref().and_then(|(_, seeking)| seeking.wakes_at_ms());
         let begins = self.search.begins_at_ms.filter(|_| self.search.running.is_none() && self.owner.is_none());
         let rest = Some(self.not_before_ms).filter(|&at_ms| at_ms > now_ms);
-        [shown, owner, forwarding, seeking, begins, rest].into_iter().flatten().min()
+        let questions = self.questions.wakes_at_ms();
+        [shown, owner, forwarding, questions, seeking, begins, rest].into_iter().flatten().min()
     }
 }
 

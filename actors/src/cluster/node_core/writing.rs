@@ -77,6 +77,7 @@ impl<T> NodeCore<T> {
     pub(super) fn refuse_held(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, hint: Option<&NodeRef>) {
         let state = self.room(room);
         let mut nodes: Vec<NodeRef> = std::mem::take(&mut state.want_to_watch).into_keys().collect();
+        nodes.extend(state.questions.refuse_others());
         nodes.extend(std::mem::take(&mut state.held).into_iter().map(|(from, _)| from));
         nodes.sort();
         nodes.dedup();
@@ -140,6 +141,8 @@ impl<T> NodeCore<T> {
                 self.links.beacon(now_ms, from, beacon, &mut told);
                 self.links_told(turn, told);
             }
+            Payload::Question(question) => self.questioned(turn, from.clone(), question),
+            Payload::Told(told) => self.told(turn, told),
             Payload::Activate(room) => {
                 let state = self.room(&room);
                 if state.owner.is_none() {

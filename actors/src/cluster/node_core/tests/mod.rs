@@ -1,3 +1,4 @@
+mod asking;
 mod desk;
 mod owning;
 mod showing;
