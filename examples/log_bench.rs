@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
-use rollcall_actors::ports::{Append, AppendOutcome, Fence, Log, ReadRange, StoredSnapshot};
+use rollcall_actors::ports::{Activate, Append, AppendOutcome, Fence, Log, ReadRange, StoredSnapshot};
 use rollcall_protocol::{Body, DeviceId, Entry, Hash, Kind, OwnerId, RoomId, Salt, Seq, UserId};
 use tokio::task::JoinSet;
 
@@ -110,7 +110,7 @@ async fn activations(folder: &Path, rooms: usize) {
         let (started, cpu) = (Instant::now(), cpu_us());
         each_room(&log, count, async |log, room| {
             let room = RoomId::parse(&room).unwrap();
-            let tail = log.activate(&room, OwnerId(9)).await.unwrap();
+            let tail = log.activate(&room, Activate::by(OwnerId(9))).await.unwrap().tail;
             let snapshot = log.read_snapshot(&room, tail.last_seq).await.unwrap().unwrap();
             assert!(log.read(&room, page_after(snapshot.seq)).await.unwrap().is_empty());
         })
@@ -168,7 +168,7 @@ struct Writer {
 impl Writer {
     async fn activate(log: &dyn Log, room: &str) -> Self {
         let room = RoomId::parse(room).unwrap();
-        let tail = log.activate(&room, OwnerId(1)).await.unwrap();
+        let tail = log.activate(&room, Activate::by(OwnerId(1))).await.unwrap().tail;
         let text = "x".repeat(BODY_BYTES - r#"{"text":""}"#.len());
         let template = Entry {
             seq: Seq::ZERO,

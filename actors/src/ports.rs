@@ -28,6 +28,44 @@ pub struct LogTail {
     pub last_seq: Seq,
 }
 
+/// What an activation is asked with. Only `owner` matters for safety.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Activate {
+    /// Drawn at random for this activation.
+    pub owner: OwnerId,
+    /// At least this epoch is wanted; 0 where whatever is next will do.
+    pub epoch: Epoch,
+    /// Where the search for the log's end begins; 0 where nothing is known. A wrong one costs time and nothing else.
+    pub tip_hint: Seq,
+}
+
+impl Activate {
+    /// What a server by itself asks: nobody else has promised an epoch or seen where the log ends.
+    pub fn by(owner: OwnerId) -> Self {
+        Self { owner, epoch: Epoch::ZERO, tip_hint: Seq::ZERO }
+    }
+}
+
+/// Whose fence an activation has replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Replaced {
+    /// Nobody's: the room was not there.
+    Nothing,
+    /// This one.
+    Fence(Fence),
+    /// Somebody's; the log did not say whose.
+    Unknown,
+}
+
+/// A room that was fenced for a new owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Activated {
+    /// Where it stands, under the new fence.
+    pub tail: LogTail,
+    /// Whose fence that is in the place of.
+    pub replaced: Replaced,
+}
+
 /// Entries to be committed together.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -141,12 +179,18 @@ pub enum LogError {
 /// # Cancel safety
 /// Dropping a future does not undo what it began: an append goes on and only its answer is lost.
 pub trait Log: Send + Sync + 'static {
-    /// Fences the room for a new owner and returns where it stands. A room that nobody wrote to is answered with `last_seq` 0 and
-    /// nothing is stored: its first append stores the fence.
+    /// Fences the room for a new owner, and returns where it stands and whose fence was replaced. The epoch is the one that was
+    /// asked for where that is above every one that the room has seen, else the next after those. A room that nobody wrote to is
+    /// answered with `last_seq` 0 and nothing is stored: its first append stores the fence.
     ///
     /// # Errors
     /// Where the log is unavailable or damaged.
-    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>>;
+    fn activate<'a>(&'a self, room: &'a RoomId, with: Activate) -> PortFuture<'a, Result<Activated, LogError>>;
+
+    /// Says that an ownership is over here: nothing more is appended under its fence, and the log may forget what it keeps for
+    /// it. What was appended before goes on; an append that comes after it all the same may be `Fenced`. A fence that is not
+    /// the room's, or not any more, changes nothing. Does not block.
+    fn release(&self, room: &RoomId, fence: Fence);
 
     /// Commits entries, under a fence that this very log has activated: an ownership need not outlive its process, and an append
     /// under any other fence may be `Fenced`. The call itself takes the append's place in the order; the future only waits.
@@ -190,6 +234,35 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// Where the log is unavailable.
     fn expire_before<'a>(&'a self, room: &'a RoomId, floor: Seq) -> PortFuture<'a, Result<(), LogError>>;
+}
+
+/// A room that was taken from an owner who may not know it, as `takeovers` keeps it. The adapter adds the slot, which is the
+/// minute, and the time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Takeover {
+    /// Which room.
+    pub room: RoomId,
+    /// The epoch of the new ownership.
+    pub epoch: Epoch,
+}
+
+/// What nodes of a cluster tell one another through the log.
+///
+/// Contract: a row whose insertion was answered `Ok` is in everything that is read from then on for as long as
+/// [`TAKEOVERS_READ_MS`](crate::cluster::TAKEOVERS_READ_MS), whichever node reads. Rows may be read for longer, more than once,
+/// and in any order.
+pub trait Takeovers: Send + Sync + 'static {
+    /// Inserts a row, at a quorum.
+    ///
+    /// # Errors
+    /// Where it may be there or not.
+    fn insert<'a>(&'a self, takeover: &'a Takeover) -> PortFuture<'a, Result<(), LogError>>;
+
+    /// Reads all rows of the last [`TAKEOVERS_READ_MS`](crate::cluster::TAKEOVERS_READ_MS).
+    ///
+    /// # Errors
+    /// Where the log is unavailable or damaged.
+    fn recent(&self) -> PortFuture<'_, Result<Vec<Takeover>, LogError>>;
 }
 
 /// The name of a node of a cluster.

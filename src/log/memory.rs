@@ -5,9 +5,10 @@ use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rollcall_actors::ports::{
-    Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange, StoredSnapshot,
+    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
+    Replaced, StoredSnapshot,
 };
-use rollcall_protocol::{Entry, Epoch, Kind, OwnerId, RoomId, Seq};
+use rollcall_protocol::{Entry, Epoch, Kind, RoomId, Seq};
 
 /// How many snapshots of a room are kept: the newest, and the one before for a reader that does not know its format.
 const SNAPSHOTS_KEPT: usize = 2;
@@ -24,6 +25,8 @@ pub struct MemoryLog {
 #[derive(Debug)]
 struct Room {
     fence: Fence,
+    /// Whether the fence's owner has released it.
+    is_released: bool,
     /// The first number that is still kept.
     floor: Seq,
     /// The entries from the floor on.
@@ -57,7 +60,7 @@ impl MemoryLog {
         append.assert_well_formed();
         let mut rooms = self.lock();
         let room = match rooms.get_mut(&append.room) {
-            Some(room) if room.fence == append.fence && room.last_seq() == append.builds_on() => room,
+            Some(room) if room.is_owned_by(append.fence) && room.last_seq() == append.builds_on() => room,
             None if append.builds_on() == Seq::ZERO => {
                 rooms.entry(append.room.clone()).or_insert_with(|| Room::new(append.fence))
             }
@@ -103,12 +106,24 @@ impl Room {
     fn new(fence: Fence) -> Self {
         Self {
             fence,
+            is_released: false,
             floor: Seq::FIRST,
             entries: Vec::new(),
             edits: BTreeMap::new(),
             last_redact: Seq::ZERO,
             snapshots: BTreeMap::new(),
         }
+    }
+
+    /// Takes the place of the fence before, which is returned.
+    fn activate(&mut self, with: Activate) -> Fence {
+        let epoch = with.epoch.max(self.fence.epoch.next());
+        self.is_released = false;
+        std::mem::replace(&mut self.fence, Fence { epoch, owner: with.owner })
+    }
+
+    fn is_owned_by(&self, fence: Fence) -> bool {
+        self.fence == fence && !self.is_released
     }
 
     fn last_seq(&self) -> Seq {
@@ -175,16 +190,26 @@ impl Room {
 }
 
 impl Log for MemoryLog {
-    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>> {
-        let mut rooms = self.lock();
-        let tail = match rooms.get_mut(room) {
+    fn activate<'a>(&'a self, room: &'a RoomId, with: Activate) -> PortFuture<'a, Result<Activated, LogError>> {
+        let activated = match self.lock().get_mut(room) {
             Some(room) => {
-                room.fence = Fence { epoch: room.fence.epoch.next(), owner };
-                room.tail()
+                let replaced = Replaced::Fence(room.activate(with));
+                Activated { tail: room.tail(), replaced }
             }
-            None => LogTail { fence: Fence { epoch: Epoch::new(1), owner }, last_seq: Seq::ZERO },
+            None => {
+                let fence = Fence { epoch: with.epoch.max(Epoch::new(1)), owner: with.owner };
+                Activated { tail: LogTail { fence, last_seq: Seq::ZERO }, replaced: Replaced::Nothing }
+            }
         };
-        Box::pin(ready(Ok(tail)))
+        Box::pin(ready(Ok(activated)))
+    }
+
+    fn release(&self, room: &RoomId, fence: Fence) {
+        if let Some(room) = self.lock().get_mut(room)
+            && room.fence == fence
+        {
+            room.is_released = true;
+        }
     }
 
     fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome> {

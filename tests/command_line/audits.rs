@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
-use rollcall_actors::ports::{Append, AppendOutcome, Fence, Log};
+use rollcall_actors::ports::{Activate, Append, AppendOutcome, Fence, Log};
 use rollcall_client::{Client, JoinFrom};
 use rollcall_protocol::{Body, Entry, Hash, Kind, OwnerId, RoomId, Salt, Seq, UserId, hash};
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn write_room(folder: &Path, name: &str, spoil: impl Fn(&mut Entry)) {
     let room = RoomId::parse(name).unwrap();
     let log = EmbeddedLog::open(folder, EmbeddedOptions::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let Fence { epoch, owner } = runtime.block_on(log.activate(&room, OwnerId(7))).unwrap().fence;
+    let Fence { epoch, owner } = runtime.block_on(log.activate(&room, Activate::by(OwnerId(7)))).unwrap().tail.fence;
     let mut before = hash::genesis(&room);
     let mut entries = Vec::new();
     for number in 1..=4 {

@@ -20,6 +20,7 @@ mod trust;
 mod watchers;
 mod wire;
 
+pub use crate::ports::{Replaced, Takeover};
 pub use beacons::{BEACON_APART_MS, BEACON_NAMES_MS, Beacons};
 pub use envelope::{
     BEACON_ROOMS_MAX, Batch, Beacon, Correlation, ENVELOPE_BYTES_MAX, ENVELOPE_FORMAT, Envelope, EnvelopeError,
@@ -29,6 +30,6 @@ pub use envelope::{
 pub use lease::{CLOCK_SKEW_MS_MAX, LEASE_MS, Lease, LeaseEffect, LeaseInput, Now, RENEW_EVERY_MS, Standing};
 pub use links::{LinkEffect, Links, SILENCE_MS};
 pub use node::{Incarnation, NODE_NAME_BYTES_MAX, NodeNameError, NodeRef, parse_node_id};
-pub use takeovers::{NoticeEffect, NoticeInput, Replaced, Takeover, TakeoverNotice};
+pub use takeovers::{NoticeEffect, NoticeInput, TakeoverNotice};
 pub use trust::{READ_EVERY_MS, TAKEOVERS_READ_MS, TRUST_MS, Trust, TrustEffect, TrustInput};
 pub use watchers::{RoomStanding, WATCH_EXPIRES_MS, Watchers, WatchersEffect};

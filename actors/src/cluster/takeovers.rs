@@ -3,27 +3,7 @@
 
 use rollcall_protocol::{Epoch, RoomId};
 
-use crate::ports::Fence;
-
-/// What is kept in `takeovers`. The adapter adds the slot, which is the minute, and the time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Takeover {
-    /// Which room.
-    pub room: RoomId,
-    /// The epoch of the new ownership.
-    pub epoch: Epoch,
-}
-
-/// Whose fence an activation has replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Replaced {
-    /// Nobody's: the room was not there.
-    Nothing,
-    /// This one.
-    Fence(Fence),
-    /// Somebody's; the log did not say whose.
-    Unknown,
-}
+use crate::ports::{Fence, Replaced, Takeover};
 
 /// The wait for the first try after one that failed, in milliseconds; it doubles with each.
 const RETRY_MS: u64 = 100;

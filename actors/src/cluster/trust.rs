@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_protocol::{Epoch, RoomId};
 
-use super::takeovers::Takeover;
+use crate::ports::Takeover;
 use crate::ports::{Fence, LogTail};
 
 mod io;

@@ -10,7 +10,7 @@ use super::io::{Answer, FloorRow, Mark, Row, Stop};
 use super::redact::{Finishing, Progress};
 use super::statement::Statement;
 use super::tip::{Tip, TipSearch};
-use crate::ports::{Fence, LogTail};
+use crate::ports::{Activated, Fence, LogTail, Replaced};
 
 /// A machine that does not own its room yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,6 +22,9 @@ pub(super) struct Activation {
     /// The first epoch that this activation asked for; none before. A row of this owner with a lower one is an earlier
     /// activation's.
     asked: Option<Epoch>,
+    /// The fence that the last F asked to replace. A fence never comes back once it was replaced, so a fence of our own is in
+    /// the place of this one. Of several buckets the last one's: who has only a full one, and not the next, is no owner.
+    replaced: Replaced,
     /// Redactions and edits up to this number are finished.
     snapshot: Seq,
     step: Step,
@@ -63,14 +66,15 @@ pub(super) enum Activating {
     /// Run the same once more.
     RunAgain,
     /// The room is owned, or was never written to: then the fence is stored with the first write.
-    Owner(LogTail),
+    Owner(Activated),
     Stop(Stop),
 }
 
 impl Activation {
     pub fn new(buckets: Buckets, owner: OwnerId, epoch: Epoch, snapshot: Seq, hint: u64) -> Self {
         let step = Step::Searching(TipSearch::new(buckets, hint));
-        Self { buckets, owner, epoch: max(epoch, Epoch::new(1)), asked: None, snapshot, step }
+        let epoch = max(epoch, Epoch::new(1));
+        Self { buckets, owner, epoch, asked: None, replaced: Replaced::Nothing, snapshot, step }
     }
 
     /// Returns the first statement.
@@ -136,7 +140,7 @@ impl Activation {
             (Step::ReadingFloor { .. }, Answer::Floor(row)) => self.take_floor(row),
             (Step::Finishing { tail, finishing }, answer) => match finishing.take(answer) {
                 Progress::Run(statement) => Activating::Run(statement),
-                Progress::Finished => Activating::Owner(*tail),
+                Progress::Finished => Activating::Owner(Activated { tail: *tail, replaced: self.replaced }),
             },
             (step, answer) => panic!("{answer:?} is no answer to {step:?}"),
         }
@@ -163,6 +167,7 @@ impl Activation {
 
     fn fence(&mut self, bucket: u64, expected: Fence) -> Activating {
         self.rise_above(expected.epoch);
+        self.replaced = Replaced::Fence(expected);
         self.step = Step::Fencing { bucket };
         Activating::Run(Statement::TakeFence { bucket, expected, fence: self.asked_for_fence() })
     }
@@ -185,7 +190,12 @@ impl Activation {
         if self.snapshot > Seq::ZERO {
             return damaged(format!("there is a snapshot at {}, but no entry", self.snapshot));
         }
-        Activating::Owner(LogTail { fence: self.asked_for_fence(), last_seq: Seq::ZERO })
+        let fence = self.asked_for_fence();
+        self.own(LogTail { fence, last_seq: Seq::ZERO })
+    }
+
+    fn own(&self, tail: LogTail) -> Activating {
+        Activating::Owner(Activated { tail, replaced: self.replaced })
     }
 
     /// Reads the entries after the snapshot, bucket by bucket.
@@ -203,7 +213,7 @@ impl Activation {
         if after == tail.last_seq {
             let (finishing, first) = Finishing::start(self.buckets, marks);
             self.step = Step::Finishing { tail, finishing };
-            return first.map_or(Activating::Owner(tail), Activating::Run);
+            return first.map_or(self.own(tail), Activating::Run);
         }
         let bucket = self.buckets.of(after.next());
         let through = tail.last_seq.min(self.buckets.last(bucket));

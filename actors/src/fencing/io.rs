@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollcall_protocol::{Entry, Seq};
 
 use super::statement::Statement;
-use crate::ports::{AppendOutcome, Fence, LogTail};
+use crate::ports::{Activated, AppendOutcome, Fence, LogTail};
 
 /// Names an append to whoever waits for its outcome.
 pub type Ticket = u64;
@@ -127,7 +127,7 @@ pub enum Effect {
         attempt: u32,
     },
     /// This machine owns the room from here on.
-    Activated(LogTail),
+    Activated(Activated),
     /// Tell whoever waits for this append.
     Settled {
         /// Which append.

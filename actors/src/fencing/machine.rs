@@ -89,9 +89,9 @@ impl Fencing {
             Phase::Activating(activation) => match activation.take(answer) {
                 Activating::Run(statement) => turn.run(statement),
                 Activating::RunAgain => turn.run_again(answered),
-                Activating::Owner(tail) => {
-                    turn.effects.push(Effect::Activated(tail));
-                    self.phase = Phase::Owner(Owner::new(self.buckets, tail));
+                Activating::Owner(activated) => {
+                    turn.effects.push(Effect::Activated(activated));
+                    self.phase = Phase::Owner(Owner::new(self.buckets, activated.tail));
                 }
                 Activating::Stop(stop) => self.stop(Some(stop), effects),
             },

@@ -4,7 +4,7 @@
 use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
 use rollcall_protocol::{OwnerId, RoomId, Seq};
 
-use crate::ports::{Fence, Log, LogError, Ports, ReadRange};
+use crate::ports::{Activate, Fence, Log, LogError, Ports, ReadRange};
 use crate::room::{RoomState, snapshot};
 
 /// Size of the bodies that are read at once while a state is rebuilt, in bytes.
@@ -41,7 +41,7 @@ pub(super) async fn activate_here(ports: &Ports, room: &RoomId, owner: OwnerId) 
 /// # Cancel safety
 /// The fence may have been taken when the future is dropped; that costs the next owner nothing.
 pub async fn activate(log: &dyn Log, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
-    let tail = log.activate(room, owner).await?;
+    let tail = log.activate(room, Activate::by(owner)).await?.tail;
     let (mut state, last_snapshot) = newest_snapshot(log, room, tail.last_seq).await?;
     while state.head < tail.last_seq {
         let range = ReadRange {

@@ -10,9 +10,10 @@ use rollcall_actors::fencing::{
     Answer, Buckets, Effect, Fencing, Input, Retention, RetentionStep, Start, Stop, Tip, TipSearch,
 };
 use rollcall_actors::ports::{
-    Append, AppendOutcome, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange, StoredSnapshot,
+    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
+    StoredSnapshot,
 };
-use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
+use rollcall_protocol::{Entry, RoomId, Seq};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -92,12 +93,13 @@ impl CqlLog {
         self.ownerships.clear();
     }
 
-    async fn activate_now(&self, room: &RoomId, owner: OwnerId) -> Result<LogTail, LogError> {
+    async fn activate_now(&self, room: &RoomId, with: Activate) -> Result<Activated, LogError> {
         if self.is_closed.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable(CLOSED.to_owned()));
         }
         let snapshot = self.snapshots.newest(room).await?;
-        let (machine, tail) = self.fence(room, owner, snapshot).await?;
+        let (machine, activated) = self.fence(room, with, snapshot).await?;
+        let tail = activated.tail;
         if tail.last_seq > Seq::ZERO {
             self.check_last_entry(room, tail.last_seq).await?;
         }
@@ -108,12 +110,14 @@ impl CqlLog {
         let ownership = Ownership::new(room.clone(), tail.fence, machine, store, options, counters);
         self.ownerships.insert(room, ownership);
         self.finish_expiry(room, tail.last_seq);
-        Ok(tail)
+        Ok(activated)
     }
 
     /// Runs an activation's statements until the room is ours.
-    async fn fence(&self, room: &RoomId, owner: OwnerId, snapshot: Seq) -> Result<(Fencing, LogTail), LogError> {
-        let start = Start { owner, epoch: Epoch::ZERO, snapshot, hint: self.hint(room) };
+    async fn fence(&self, room: &RoomId, with: Activate, snapshot: Seq) -> Result<(Fencing, Activated), LogError> {
+        let Activate { owner, epoch, tip_hint } = with;
+        let hinted = if tip_hint > Seq::ZERO { self.options.buckets.of(tip_hint) } else { 0 };
+        let start = Start { owner, epoch, snapshot, hint: self.hint(room).max(hinted) };
         let mut effects = Vec::new();
         let mut machine = Fencing::new(self.options.buckets, start, &mut effects);
         loop {
@@ -124,7 +128,7 @@ impl CqlLog {
                     sleep(pause::before_attempt(attempt, self.options.retry_pause)).await;
                     self.store.run(room, &statement).await
                 }
-                Effect::Activated(tail) => return Ok((machine, tail)),
+                Effect::Activated(activated) => return Ok((machine, activated)),
                 Effect::Stop(stop) => return Err(log_error(room, stop)),
                 Effect::Settled { .. } => unreachable!("nothing was appended"),
             };
@@ -268,12 +272,16 @@ fn log_error(room: &RoomId, stop: Stop) -> LogError {
 }
 
 impl Log for CqlLog {
-    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>> {
+    fn activate<'a>(&'a self, room: &'a RoomId, with: Activate) -> PortFuture<'a, Result<Activated, LogError>> {
         let deadline = Instant::now() + self.options.activation_deadline;
         Box::pin(async move {
-            let activated = timeout_at(deadline, self.activate_now(room, owner)).await;
+            let activated = timeout_at(deadline, self.activate_now(room, with)).await;
             activated.unwrap_or_else(|_| Err(LogError::Unavailable("the servers did not answer in time".to_owned())))
         })
+    }
+
+    fn release(&self, room: &RoomId, fence: Fence) {
+        self.ownerships.release(room, fence);
     }
 
     fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome> {

@@ -44,6 +44,14 @@ impl Ownerships {
         Some(Arc::clone(ownership))
     }
 
+    /// Forgets the ownership of a room under this fence. What is under way goes on.
+    pub fn release(&self, room: &RoomId, fence: Fence) {
+        let mut rooms = self.lock();
+        if rooms.get(room).is_some_and(|ownership| ownership.fence() == fence) {
+            rooms.remove(room);
+        }
+    }
+
     /// Forgets all of them. What is under way goes on.
     pub fn clear(&self) {
         self.lock().clear();

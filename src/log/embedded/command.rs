@@ -1,7 +1,7 @@
 //! What the committer is asked for, and how it answers.
 
-use rollcall_actors::ports::{Append, AppendOutcome, LogError, LogTail, NotCommitted};
-use rollcall_protocol::{OwnerId, RoomId, Seq};
+use rollcall_actors::ports::{Activate, Activated, Append, AppendOutcome, LogError, NotCommitted};
+use rollcall_protocol::{RoomId, Seq};
 use tokio::sync::oneshot;
 
 /// What an entry or a part of a snapshot adds to a group besides its body, in bytes.
@@ -25,7 +25,7 @@ pub(super) enum Command {
     /// Commit entries.
     Append { append: Append, answer: oneshot::Sender<AppendOutcome> },
     /// Fence a room.
-    Activate { room: RoomId, owner: OwnerId, answer: Answerer<LogTail> },
+    Activate { room: RoomId, with: Activate, answer: Answerer<Activated> },
     /// Store a part of a snapshot.
     SnapshotPart { part: SnapshotPart, answer: Answerer<()> },
     /// Drop the snapshots that are of no use once the snapshot `newest` is durable.
@@ -90,7 +90,7 @@ impl Command {
 #[derive(Debug)]
 pub(super) enum Answer {
     Append(oneshot::Sender<AppendOutcome>, AppendOutcome),
-    Activate(Answerer<LogTail>, Result<LogTail, LogError>),
+    Activate(Answerer<Activated>, Result<Activated, LogError>),
     Done(Answerer<()>, Result<(), LogError>),
 }
 

@@ -232,8 +232,8 @@ impl Committer {
                 };
                 group.answer(Answer::Append(answer, outcome));
             }
-            Command::Activate { room, owner, answer } => {
-                let result = group.activate(&room, owner);
+            Command::Activate { room, with, answer } => {
+                let result = group.activate(&room, with);
                 group.answer(Answer::Activate(answer, result));
             }
             Command::SnapshotPart { part, answer } => {

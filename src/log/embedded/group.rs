@@ -7,8 +7,10 @@ mod slice;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fjall::OwnedWriteBatch;
-use rollcall_actors::ports::{Append, AppendOutcome, Fence, LogError, LogTail, NotCommitted};
-use rollcall_protocol::{Entry, Epoch, Kind, OwnerId, RoomId, Seq};
+use rollcall_actors::ports::{
+    Activate, Activated, Append, AppendOutcome, Fence, LogError, LogTail, NotCommitted, Replaced,
+};
+use rollcall_protocol::{Entry, Epoch, Kind, RoomId, Seq};
 
 use super::codec::{self, Redaction, RoomRow};
 use super::command::{Answer, SnapshotPart};
@@ -178,15 +180,17 @@ impl<'a> Group<'a> {
     }
 
     /// Plans an activation.
-    pub fn activate(&mut self, room: &RoomId, owner: OwnerId) -> Result<LogTail, LogError> {
+    pub fn activate(&mut self, room: &RoomId, with: Activate) -> Result<Activated, LogError> {
         let plan = plan_of(&mut self.rooms, self.store, room)?;
         self.planned.activated.insert(room.clone());
         let Some(row) = &mut plan.row else {
-            return Ok(LogTail { fence: Fence { epoch: Epoch::new(1), owner }, last_seq: Seq::ZERO });
+            let fence = Fence { epoch: with.epoch.max(Epoch::new(1)), owner: with.owner };
+            return Ok(Activated { tail: LogTail { fence, last_seq: Seq::ZERO }, replaced: Replaced::Nothing });
         };
-        row.fence = Fence { epoch: row.fence.epoch.next(), owner };
+        let fence = Fence { epoch: with.epoch.max(row.fence.epoch.next()), owner: with.owner };
+        let replaced = Replaced::Fence(std::mem::replace(&mut row.fence, fence));
         plan.row_changed = true;
-        Ok(row.tail())
+        Ok(Activated { tail: row.tail(), replaced })
     }
 
     /// Plans a part of a snapshot; of a room that nobody wrote to there is nothing to keep. The only part of a snapshot drops

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rollcall_actors::ports::{
-    Append, AppendOutcome, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange, StoredSnapshot,
+    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
+    StoredSnapshot,
 };
-use rollcall_protocol::{Entry, OwnerId, RoomId, Seq};
+use rollcall_protocol::{Entry, RoomId, Seq};
 use tokio::sync::oneshot;
 
 use super::command::{Answerer, Command, Compacted, SnapshotPart};
@@ -139,9 +140,12 @@ impl Drop for EmbeddedLog {
 }
 
 impl Log for EmbeddedLog {
-    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>> {
-        self.command(|answer| Command::Activate { room: room.clone(), owner, answer })
+    fn activate<'a>(&'a self, room: &'a RoomId, with: Activate) -> PortFuture<'a, Result<Activated, LogError>> {
+        self.command(|answer| Command::Activate { room: room.clone(), with, answer })
     }
+
+    /// Nothing is kept for an ownership but what is stored for the room.
+    fn release(&self, _: &RoomId, _: Fence) {}
 
     fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome> {
         append.assert_well_formed();

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use rollcall::server::WrapLog;
 use rollcall_actors::ports::{
-    Append, AppendOutcome, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange, StoredSnapshot,
+    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
+    StoredSnapshot,
 };
-use rollcall_protocol::{OwnerId, RoomId, Seq};
+use rollcall_protocol::{RoomId, Seq};
 use tokio::sync::oneshot;
 
 pub use gate::Gate;
@@ -206,15 +207,19 @@ impl Shared {
 }
 
 impl Log for ControlledLog {
-    fn activate<'a>(&'a self, room: &'a RoomId, owner: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>> {
+    fn activate<'a>(&'a self, room: &'a RoomId, with: Activate) -> PortFuture<'a, Result<Activated, LogError>> {
         Box::pin(async move {
             self.activations.pass().await;
             if count_down(&self.shared.failing_activations) {
                 return Err(away());
             }
             self.shared.activations.fetch_add(1, Ordering::SeqCst);
-            self.shared.log().activate(room, owner).await
+            self.shared.log().activate(room, with).await
         })
+    }
+
+    fn release(&self, room: &RoomId, fence: Fence) {
+        self.shared.log().release(room, fence);
     }
 
     fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall_actors::ports::{Append, AppendOutcome, Fence, Log, LogError, LogTail, ReadRange};
+use rollcall_actors::ports::{Activate, Append, AppendOutcome, Fence, Log, LogError, LogTail, ReadRange};
 use rollcall_protocol::{Body, DeviceId, Entry, Hash, Kind, OwnerId, RoomId, Salt, Seq, UserId, hash};
 
 /// An owner of one room, without any of its rules.
@@ -21,7 +21,7 @@ impl Scribe {
     /// Activates a room and goes on where it stands.
     pub async fn activate(log: &dyn Log, room: &str, owner: u128) -> Self {
         let room = RoomId::parse(room).unwrap();
-        let tail = log.activate(&room, OwnerId(owner)).await.unwrap();
+        let tail = log.activate(&room, Activate::by(OwnerId(owner))).await.unwrap().tail;
         Self::resume(log, room, tail).await.unwrap()
     }
 

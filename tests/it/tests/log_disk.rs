@@ -10,7 +10,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rollcall::log::embedded::OpenError;
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
-use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted, StoredSnapshot};
+use rollcall_actors::ports::{Activate, AppendOutcome, Log, NotCommitted, StoredSnapshot};
 use rollcall_it::machine::{SmallDisk, copy_folder, eventually, files_below, files_with, skip};
 use rollcall_it::scribe::{Scribe, assert_chained, read_all};
 use rollcall_it::writer::Writer;
@@ -110,7 +110,10 @@ async fn a_full_disk_loses_nothing_that_was_acked() {
     assert!(acked.len() > 10, "the disk was not even filled");
 
     fs::remove_file(filler).unwrap();
-    let tail = eventually("the log is open again", async || log.activate(&scribe.room, OwnerId(2)).await.ok()).await;
+    let tail =
+        eventually("the log is open again", async || log.activate(&scribe.room, Activate::by(OwnerId(2))).await.ok())
+            .await
+            .tail;
     let mut stored = read_all(&log, &scribe.room).await;
     assert_eq!(stored[..acked.len()], acked);
     assert!(stored.len() == acked.len() || stored[acked.len()..] == attempts, "more than was written");
@@ -281,7 +284,7 @@ async fn compaction_takes_redacted_bodies_off_the_disk() {
     drop(log);
     // Opening brings what the journals hold into tables.
     let log = open();
-    let tail = log.activate(&scribe.room, OwnerId(2)).await.unwrap();
+    let tail = log.activate(&scribe.room, Activate::by(OwnerId(2))).await.unwrap().tail;
     let mut scribe = Scribe::resume(&log, scribe.room, tail).await.unwrap();
     let more = vec![scribe.message("the secret in journals"), scribe.edit(3, "the secret in an edit")];
     scribe.commit(&log, more).await;

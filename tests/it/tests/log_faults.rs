@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rollcall::log::embedded::FaultPoints;
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
-use rollcall_actors::ports::{AppendOutcome, Log, LogError, LogTail, NotCommitted, StoredSnapshot};
+use rollcall_actors::ports::{Activate, AppendOutcome, Log, LogError, LogTail, NotCommitted, StoredSnapshot};
 use rollcall_it::machine::eventually;
 use rollcall_it::scribe::{Scribe, assert_chained, read_all};
 use rollcall_protocol::{OwnerId, RoomId, Seq};
@@ -71,7 +71,7 @@ async fn while_the_sync_is_held_nothing_is_acked_or_shown() {
     let held_in_new_room = new_room.messages(2);
     let mut append = log.append(scribe.append(held.clone()));
     let mut append_in_new_room = log.append(new_room.append(held_in_new_room.clone()));
-    let mut activation = log.activate(&scribe.room, OwnerId(2));
+    let mut activation = log.activate(&scribe.room, Activate::by(OwnerId(2)));
     faulty.wait_until_held();
 
     for _ in 0..3 {
@@ -86,7 +86,7 @@ async fn while_the_sync_is_held_nothing_is_acked_or_shown() {
     faulty.faults.release_syncs();
     assert_eq!(append.await, AppendOutcome::Committed);
     assert_eq!(append_in_new_room.await, AppendOutcome::Committed);
-    assert_eq!(activation.await.unwrap().last_seq, scribe.last_seq);
+    assert_eq!(activation.await.unwrap().tail.last_seq, scribe.last_seq);
     assert_eq!(read_all(log, &scribe.room).await, [before, held].concat());
     assert_eq!(read_all(log, &new_room.room).await, held_in_new_room);
 }
@@ -142,7 +142,7 @@ async fn a_failed_group_is_kept_whole_or_lost_whole(fail: impl Fn(&FaultPoints),
     // An owner that lost nothing goes on.
     bystander.commit_messages(log, 1).await;
     for (scribe, stored) in &mut scribes {
-        let tail = log.activate(&scribe.room, OwnerId(2)).await.unwrap();
+        let tail = log.activate(&scribe.room, Activate::by(OwnerId(2))).await.unwrap().tail;
         let mut next = Scribe::resume(log, scribe.room.clone(), tail).await.unwrap();
         stored.extend(next.commit_messages(log, 3).await);
     }
@@ -181,7 +181,7 @@ async fn what_is_queued_behind_a_failure_is_refused_and_not_lost_in_silence() {
     faulty.wait_until_held();
     let behind = log.append(scribe.append(entries[1].clone()));
     let behind_of_other = log.append(other.append(entries[2].clone()));
-    let activation = log.activate(&other.room, OwnerId(2));
+    let activation = log.activate(&other.room, Activate::by(OwnerId(2)));
     faulty.faults.fail_next_commit();
     faulty.faults.release_syncs();
 
@@ -224,7 +224,7 @@ async fn a_failed_activation_may_fence_but_never_opens_two_doors() {
         } else {
             faulty.faults.fail_next_commit();
         }
-        assert!(matches!(log.activate(&old.room, OwnerId(2)).await, Err(LogError::Unavailable(_))));
+        assert!(matches!(log.activate(&old.room, Activate::by(OwnerId(2))).await, Err(LogError::Unavailable(_))));
         let tail = faulty.tail_once_open(&old.room).await.unwrap();
         assert_eq!(tail.fence == old.fence, !is_kept);
         let entries = old.messages(1);
@@ -274,7 +274,7 @@ async fn a_closed_log_says_so_and_lets_its_folder_go() {
     let entries = scribe.messages(1);
     let outcome = log.append(scribe.append(entries)).await;
     assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Refused(_))), "{outcome:?}");
-    assert!(matches!(log.activate(&scribe.room, OwnerId(2)).await, Err(LogError::Unavailable(_))));
+    assert!(matches!(log.activate(&scribe.room, Activate::by(OwnerId(2))).await, Err(LogError::Unavailable(_))));
     assert!(matches!(log.tail(&scribe.room).await, Err(LogError::Unavailable(_))));
     let snapshot = StoredSnapshot { seq: Seq::FIRST, parts: vec![vec![1], vec![2]] };
     assert!(matches!(log.write_snapshot(&scribe.room, snapshot).await, Err(LogError::Unavailable(_))));
@@ -315,7 +315,7 @@ async fn a_committer_that_panics_leaves_nobody_waiting() {
     let outcome = behind.await;
     assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Refused(_))), "{outcome:?}");
     eventually("reads say so", async || log.tail(&scribe.room).await.err()).await;
-    assert!(matches!(log.activate(&scribe.room, OwnerId(2)).await, Err(LogError::Unavailable(_))));
+    assert!(matches!(log.activate(&scribe.room, Activate::by(OwnerId(2))).await, Err(LogError::Unavailable(_))));
     let faulty = faulty.restart();
     let found = read_all(&*faulty.log, &scribe.room).await;
     if found.len() > stored.len() {

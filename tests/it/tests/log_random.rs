@@ -7,10 +7,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rollcall::log::embedded::FaultPoints;
 use rollcall::log::{EmbeddedLog, EmbeddedOptions, MemoryLog};
-use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted, StoredSnapshot};
+use rollcall_actors::ports::{Activate, AppendOutcome, Log, NotCommitted, StoredSnapshot};
 use rollcall_it::machine::eventually;
 use rollcall_it::scribe::{Scribe, after_up_to};
-use rollcall_protocol::{Entry, Kind, OwnerId, RoomId, Seq};
+use rollcall_protocol::{Entry, Epoch, Kind, OwnerId, RoomId, Seq};
 
 /// What happens next, to one of a few rooms.
 #[derive(Debug, Clone)]
@@ -146,8 +146,8 @@ async fn run(steps: Vec<(usize, Step)>) {
                         }
                         // A fenced one writes nothing, so there is nothing to fail but the next write.
                         AppendOutcome::NotCommitted(_) => {
-                            if log.activate(&name, OwnerId(1)).await.is_ok() {
-                                memory.activate(&name, OwnerId(1)).await.unwrap();
+                            if log.activate(&name, Activate::by(OwnerId(1))).await.is_ok() {
+                                memory.activate(&name, Activate::by(OwnerId(1))).await.unwrap();
                             }
                             eventually("the log is open again", async || log.tail(&name).await.ok()).await;
                         }
@@ -167,8 +167,10 @@ async fn run(steps: Vec<(usize, Step)>) {
 
 async fn activate(memory: &MemoryLog, embedded: &EmbeddedLog, room: &RoomId, at: usize) -> Scribe {
     let owner = OwnerId(at as u128 + 2);
-    let tail = memory.activate(room, owner).await.unwrap();
-    assert_eq!(embedded.activate(room, owner).await, Ok(tail));
+    let with = Activate { epoch: Epoch::new(at as u64 % 7), ..Activate::by(owner) };
+    let activated = memory.activate(room, with).await.unwrap();
+    assert_eq!(embedded.activate(room, with).await, Ok(activated));
+    let tail = activated.tail;
     let resumed = Scribe::resume(memory, room.clone(), tail).await;
     // With everything expired there is no last entry to chain to, and for this test none is needed.
     resumed.unwrap_or_else(|_| Scribe::unchained(room.clone(), tail))

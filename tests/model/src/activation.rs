@@ -4,30 +4,34 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use rollcall_actors::ports::{Append, AppendOutcome, Log, LogError, LogTail, PortFuture, ReadRange, StoredSnapshot};
+use rollcall_actors::ports::{
+    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, PortFuture, ReadRange, StoredSnapshot,
+};
 use rollcall_actors::room::{RoomState, snapshot};
 use rollcall_actors::shell::{self, Activation};
-use rollcall_protocol::{Entry, OwnerId, RoomId, Seq};
+use rollcall_protocol::{Entry, RoomId, Seq};
 
 use crate::store::Store;
 use crate::weakening::Weakening;
 
 /// Rebuilds the room of a node that has just fenced it.
-pub fn rebuild(store: &Store, room: &RoomId, tail: LogTail, weakening: Option<Weakening>) -> Activation {
+pub fn rebuild(store: &Store, room: &RoomId, activated: Activated, weakening: Option<Weakening>) -> Activation {
+    let tail = activated.tail;
     match weakening {
         Some(Weakening::NoDedupe) => forgetful(store, RoomState::empty(room), tail),
         Some(Weakening::SnapshotTrustedBeyondItsPrefix) => {
             let newest = store.snapshots.last().cloned().unwrap_or_else(|| RoomState::empty(room));
             // Without a snapshot nothing is trusted too far.
-            if newest.head > Seq::ZERO { forgetful(store, newest, tail) } else { shipped(store, room, tail) }
+            if newest.head > Seq::ZERO { forgetful(store, newest, tail) } else { shipped(store, room, activated) }
         }
-        _ => shipped(store, room, tail),
+        _ => shipped(store, room, activated),
     }
 }
 
-fn shipped(store: &Store, room: &RoomId, tail: LogTail) -> Activation {
-    let log = FencedLog { entries: store.entries().cloned().collect(), snapshots: store.snapshots.clone(), tail };
-    let mut activation = pin!(shell::activate(&log, room, tail.fence.owner));
+fn shipped(store: &Store, room: &RoomId, activated: Activated) -> Activation {
+    let (entries, snapshots) = (store.entries().cloned().collect(), store.snapshots.clone());
+    let log = FencedLog { entries, snapshots, activated };
+    let mut activation = pin!(shell::activate(&log, room, activated.tail.fence.owner));
     match activation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(activation) => activation.expect("the log is there, and not damaged"),
         Poll::Pending => unreachable!("this log answers at once"),
@@ -47,12 +51,16 @@ fn forgetful(store: &Store, mut state: RoomState, tail: LogTail) -> Activation {
 struct FencedLog {
     entries: Arc<[Entry]>,
     snapshots: Vec<RoomState>,
-    tail: LogTail,
+    activated: Activated,
 }
 
 impl Log for FencedLog {
-    fn activate<'a>(&'a self, _: &'a RoomId, _: OwnerId) -> PortFuture<'a, Result<LogTail, LogError>> {
-        ready(Ok(self.tail))
+    fn activate<'a>(&'a self, _: &'a RoomId, _: Activate) -> PortFuture<'a, Result<Activated, LogError>> {
+        ready(Ok(self.activated))
+    }
+
+    fn release(&self, _: &RoomId, _: Fence) {
+        unreachable!("an activation releases nothing")
     }
 
     fn append(&self, _: Append) -> PortFuture<'static, AppendOutcome> {
@@ -65,7 +73,7 @@ impl Log for FencedLog {
     }
 
     fn tail<'a>(&'a self, _: &'a RoomId) -> PortFuture<'a, Result<Option<LogTail>, LogError>> {
-        ready(Ok(Some(self.tail)))
+        ready(Ok(Some(self.activated.tail)))
     }
 
     fn write_snapshot<'a>(&'a self, _: &'a RoomId, _: StoredSnapshot) -> PortFuture<'a, Result<(), LogError>> {

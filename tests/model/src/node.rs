@@ -189,9 +189,9 @@ impl Node {
                     }
                     None => self.sent = Some((statement, None)),
                 },
-                Effect::Activated(tail) => {
+                Effect::Activated(activated) => {
                     let room = RoomId::parse("room").expect("it is a name");
-                    let activation = rebuild(world.store, &room, tail, world.weakening);
+                    let activation = rebuild(world.store, &room, activated, world.weakening);
                     let core = RoomCore::new(activation.fence, activation.state, activation.last_snapshot);
                     self.room = Some(core.in_buckets(world.limits.buckets));
                 }

@@ -21,9 +21,9 @@ fn floor(floor: u64) -> Answer {
 fn a_room_that_nobody_wrote_to_is_owned_without_a_write() {
     let (mut desk, effects) = Desk::begin(0);
     assert_eq!(effects, [run(r(0))]);
-    desk.play([(NOBODY, vec![Effect::Activated(tail(1, ME, 0))])]);
+    desk.play([(NOBODY, vec![activated_empty(1)])]);
     let (mut desk, _) = Desk::begin_with(start(9, 0, 0));
-    desk.play([(NOBODY, vec![Effect::Activated(tail(9, ME, 0))])]);
+    desk.play([(NOBODY, vec![activated_empty(9)])]);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn another_owner_is_fenced_and_the_fence_read_again() {
         (Answer::Applied, vec![run(r(0))]),
         // The old owner had one more append applied before the fence.
         (found(6, ME, 3), vec![rows(0, 0, 3)]),
-        (plain_rows(1, 3), vec![Effect::Activated(tail(6, ME, 3))]),
+        (plain_rows(1, 3), vec![activated(6, 3, fence(5, 1))]),
     ]);
 }
 
@@ -120,7 +120,7 @@ fn a_full_bucket_is_fenced_too_and_leads_to_the_next() {
         (NOBODY, vec![run(c(2, 6))]),
         (Answer::Applied, vec![rows(0, 0, 4)]),
         (plain_rows(1, 4), vec![rows(1, 4, 8)]),
-        (plain_rows(5, 8), vec![Effect::Activated(tail(6, ME, 8))]),
+        (plain_rows(5, 8), vec![activated(6, 8, fence(5, 1))]),
     ]);
 }
 
@@ -138,7 +138,7 @@ fn the_creation_of_a_bucket_that_is_not_applied_or_unknown_is_read() {
         (not_applied(8, 2, 4), vec![run(r(1))]),
     ]);
     let mut own = desk.clone();
-    own.play([(found(6, ME, 4), vec![Effect::Activated(tail(6, ME, 4))])]);
+    own.play([(found(6, ME, 4), vec![activated(6, 4, fence(5, 1))])]);
     desk.play([(found(8, 2, 5), vec![run(f(1, fence(8, 2), 9))])]);
 }
 
@@ -195,8 +195,8 @@ fn what_expired_meanwhile_was_finished() {
         (found(6, ME, 6), vec![rows(0, 1, 4)]),
         (plain_rows(1, 0), vec![run(Statement::ReadFloor)]),
     ]);
-    desk.clone().play([(floor(5), vec![rows(1, 4, 6)]), (plain_rows(5, 6), vec![Effect::Activated(tail(6, ME, 6))])]);
-    desk.clone().play([(floor(7), vec![Effect::Activated(tail(6, ME, 6))])]);
+    desk.clone().play([(floor(5), vec![rows(1, 4, 6)]), (plain_rows(5, 6), vec![activated(6, 6, fence(5, 1))])]);
+    desk.clone().play([(floor(7), vec![activated(6, 6, fence(5, 1))])]);
     // Somebody must have come after us, to have written so far.
     desk.play([(floor(8), vec![STOP_FENCED])]);
 }
@@ -219,6 +219,24 @@ fn what_follows_the_snapshot_is_finished_in_order() {
         (unknown(), vec![again(Statement::Redact { bucket: 0, seq: seq(1) }, 1)]),
         (Answer::Applied, vec![run(Statement::ReadEdits { target: seq(1) })]),
         (Answer::Edits(vec![seq(4)]), vec![run(Statement::RedactEdit { bucket: 0, seq: seq(4), target: seq(1) })]),
-        (Answer::Applied, vec![Effect::Activated(tail(2, ME, 6))]),
+        (Answer::Applied, vec![activated(2, 6, fence(1, 1))]),
+    ]);
+}
+
+/// Whoever took the full bucket and has not come further is no owner, and neither is who was looked at but not replaced.
+#[test]
+fn the_last_fence_that_was_replaced_is_told() {
+    let (mut desk, _) = Desk::begin(0);
+    desk.play([
+        (found(5, 1, 3), vec![run(f(0, fence(5, 1), 6))]),
+        (Answer::NotApplied(None), vec![run(r(0))]),
+        (found(6, 3, 4), vec![run(f(0, fence(6, 3), 7))]),
+        (Answer::Applied, vec![run(r(0))]),
+        (found(7, ME, 4), vec![run(r(1))]),
+        (found(6, 2, 5), vec![run(f(1, fence(6, 2), 7))]),
+        (unknown(), vec![run(r(1))]),
+        (found(7, ME, 5), vec![rows(0, 0, 4)]),
+        (plain_rows(1, 4), vec![rows(1, 4, 5)]),
+        (plain_rows(5, 5), vec![activated(7, 5, fence(6, 2))]),
     ]);
 }

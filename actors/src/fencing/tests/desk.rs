@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollcall_protocol::{Body, Entry, Epoch, Hash, Kind, OwnerId, Salt, Seq, hash};
 
 use crate::fencing::{Answer, Buckets, Effect, Fencing, Input, Mark, Row, Start, Statement, Stop, Ticket};
-use crate::ports::{AppendOutcome, Fence, LogTail, NotCommitted};
+use crate::ports::{Activated, AppendOutcome, Fence, LogTail, NotCommitted, Replaced};
 
 pub const BUCKETS: Buckets = Buckets::of_entries(4);
 /// The owner whose machine it is.
@@ -131,6 +131,16 @@ pub fn lost(ticket: Ticket, why: &str) -> Effect {
     settled(ticket, AppendOutcome::Unknown(why.to_owned()))
 }
 
+/// A room is ours under this epoch, in the place of another's fence.
+pub fn activated(epoch: u64, last_seq: u64, replaced: Fence) -> Effect {
+    Effect::Activated(Activated { tail: tail(epoch, ME, last_seq), replaced: Replaced::Fence(replaced) })
+}
+
+/// A room that nobody wrote to is ours.
+pub fn activated_empty(epoch: u64) -> Effect {
+    Effect::Activated(Activated { tail: tail(epoch, ME, 0), replaced: Replaced::Nothing })
+}
+
 pub const LATE: &str = "the store did not answer in time";
 pub const STOP_FENCED: Effect = Effect::Stop(Stop::Fenced);
 
@@ -163,14 +173,14 @@ impl Desk {
         let (mut desk, _) = Self::begin_with(Start { owner: OwnerId(ME), epoch: Epoch::ZERO, snapshot, hint });
         desk.answer(found(1, 1, last_seq));
         desk.answer(Answer::Applied);
-        assert_eq!(desk.answer(found(2, ME, last_seq)), [Effect::Activated(tail(2, ME, last_seq))]);
+        assert_eq!(desk.answer(found(2, ME, last_seq)), [activated(2, last_seq, fence(1, 1))]);
         desk
     }
 
     /// The owner of a room that nobody wrote to.
     pub fn empty() -> Self {
         let (mut desk, _) = Self::begin(0);
-        assert_eq!(desk.answer(NOBODY), [Effect::Activated(tail(1, ME, 0))]);
+        assert_eq!(desk.answer(NOBODY), [activated_empty(1)]);
         desk
     }
 

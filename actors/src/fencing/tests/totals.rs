@@ -16,6 +16,7 @@ pub struct Totals {
     pub late: u64,
     pub redactions: u64,
     pub expired: u64,
+    pub replaced: u64,
 }
 
 impl Totals {
@@ -33,7 +34,7 @@ impl Totals {
         }
     }
 
-    fn fields(&mut self) -> [&mut u64; 13] {
+    fn fields(&mut self) -> [&mut u64; 14] {
         [
             &mut self.committed,
             &mut self.fenced,
@@ -48,11 +49,12 @@ impl Totals {
             &mut self.late,
             &mut self.redactions,
             &mut self.expired,
+            &mut self.replaced,
         ]
     }
 
-    fn named(mut self) -> [(&'static str, u64); 13] {
-        const NAMES: [&str; 13] = [
+    fn named(mut self) -> [(&'static str, u64); 14] {
+        const NAMES: [&str; 14] = [
             "committed",
             "fenced",
             "refused",
@@ -66,6 +68,7 @@ impl Totals {
             "a late append",
             "a redaction",
             "an expiry",
+            "an owner replaced",
         ];
         let numbers = self.fields().map(|number| *number);
         std::array::from_fn(|at| (NAMES[at], numbers[at]))

@@ -11,7 +11,7 @@ use super::totals::Totals;
 use crate::fencing::{
     Answer, Buckets, Effect, Fencing, Input, Retention, RetentionStep, Start, Statement, Stop, Ticket,
 };
-use crate::ports::{AppendOutcome, LogTail, NotCommitted};
+use crate::ports::{Activated, AppendOutcome, LogTail, NotCommitted, Replaced};
 
 pub const NODES: usize = 3;
 const BUCKETS: Buckets = Buckets::of_entries(3);
@@ -58,6 +58,8 @@ pub struct World {
     sent: BTreeMap<(OwnerId, Seq), Entry>,
     unknown_tickets: BTreeSet<Ticket>,
     snapshot: Seq,
+    /// The epochs of all activations that found the room to exist.
+    owned: BTreeSet<Epoch>,
     drawn: u64,
     pub totals: Totals,
 }
@@ -74,6 +76,7 @@ impl World {
             sent: BTreeMap::new(),
             unknown_tickets: BTreeSet::new(),
             snapshot: Seq::ZERO,
+            owned: BTreeSet::new(),
             drawn: 0,
             totals: Totals::default(),
         }
@@ -215,9 +218,10 @@ impl World {
                     self.totals.rolls += u64::from(matches!(&statement, Statement::CreateBucket { bucket: 1.., .. }));
                     assert!(node.sent.replace(statement).is_none(), "one statement is under way at a time");
                 }
-                Effect::Activated(tail) => {
+                Effect::Activated(Activated { tail, replaced }) => {
                     node.active = Some(tail);
                     node.next = tail.last_seq.next();
+                    self.check_replaced(tail, replaced);
                 }
                 Effect::Settled { ticket, outcome } => self.settle(at, ticket, &outcome),
                 Effect::Stop(stop) => {
@@ -230,6 +234,22 @@ impl World {
         }
         let owners = self.nodes.iter().flatten().filter(|node| node.active.is_some()).count();
         self.totals.two_owners += u64::from(owners > 1);
+    }
+
+    /// Nobody owned the room between the owner that was replaced and the one that replaced it.
+    fn check_replaced(&mut self, tail: LogTail, replaced: Replaced) {
+        let of = match replaced {
+            Replaced::Nothing => {
+                assert_eq!(tail.last_seq, Seq::ZERO, "nobody was replaced in a room that somebody wrote to");
+                return;
+            }
+            Replaced::Fence(fence) => fence.epoch,
+            Replaced::Unknown => panic!("this log says whose fence it was"),
+        };
+        let between = self.owned.range(..tail.fence.epoch).next_back();
+        assert!(between.is_none_or(|owned| *owned <= of), "{between:?} was passed over, and {of} replaced");
+        self.totals.replaced += u64::from(self.owned.contains(&of));
+        assert!(self.owned.insert(tail.fence.epoch), "an epoch was owned twice");
     }
 
     fn settle(&mut self, at: usize, ticket: Ticket, outcome: &AppendOutcome) {

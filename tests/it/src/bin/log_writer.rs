@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
-use rollcall_actors::ports::{AppendOutcome, Log};
+use rollcall_actors::ports::{Activate, AppendOutcome, Log};
 use rollcall_it::scribe::Scribe;
 use rollcall_protocol::{OwnerId, RoomId};
 
@@ -34,8 +34,8 @@ async fn write(log: Arc<EmbeddedLog>, room: RoomId) {
     loop {
         activations += 1;
         let owner = OwnerId(u128::from(std::process::id()) << 32 | activations);
-        let scribe = match log.activate(&room, owner).await {
-            Ok(tail) => Scribe::resume(&*log, room.clone(), tail).await,
+        let scribe = match log.activate(&room, Activate::by(owner)).await {
+            Ok(activated) => Scribe::resume(&*log, room.clone(), activated.tail).await,
             Err(error) => Err(error),
         };
         let Ok(mut scribe) = scribe else {

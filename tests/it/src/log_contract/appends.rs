@@ -1,6 +1,6 @@
 //! Atomicity, fencing and order.
 
-use rollcall_actors::ports::{AppendOutcome, LogTail, NotCommitted};
+use rollcall_actors::ports::{Activate, AppendOutcome, LogTail, NotCommitted};
 use rollcall_protocol::{Epoch, OwnerId, RoomId, Seq};
 use tokio::task::JoinSet;
 
@@ -58,7 +58,10 @@ pub async fn activation_decides_about_appends_under_way(under_test: &mut impl Lo
             if at == owner % 8 {
                 // Polled from another task, so that it runs while the appends do.
                 let (log, room) = (under_test.log(), scribe.room.clone());
-                taken_over = Some(tokio::spawn(async move { log.activate(&room, OwnerId(owner)).await.unwrap() }));
+                taken_over =
+                    Some(tokio::spawn(
+                        async move { log.activate(&room, Activate::by(OwnerId(owner))).await.unwrap().tail },
+                    ));
                 tokio::task::yield_now().await;
             }
             let batch = scribe.messages(3);
@@ -101,7 +104,7 @@ pub async fn epochs_grow_with_each_activation(under_test: &mut impl LogUnderTest
     scribe.commit_messages(&*log, 1).await;
     let mut epoch = scribe.fence.epoch;
     for owner in 2..10 {
-        let tail = log.activate(&scribe.room, OwnerId(owner)).await.unwrap();
+        let tail = log.activate(&scribe.room, Activate::by(OwnerId(owner))).await.unwrap().tail;
         assert!(tail.fence.epoch > epoch, "{} is not above {epoch}", tail.fence.epoch);
         assert_eq!((tail.fence.owner, tail.last_seq), (OwnerId(owner), Seq::FIRST));
         assert_eq!(log.tail(&scribe.room).await, Ok(Some(tail)));
@@ -114,7 +117,7 @@ pub async fn an_unknown_room_is_stored_by_its_first_append(under_test: &mut impl
     let log = under_test.log();
     let room = RoomId::parse(&under_test.room("room")).unwrap();
     for owner in 1..4 {
-        let tail = log.activate(&room, OwnerId(owner)).await.unwrap();
+        let tail = log.activate(&room, Activate::by(OwnerId(owner))).await.unwrap().tail;
         assert_eq!((tail.last_seq, tail.fence.owner), (Seq::ZERO, OwnerId(owner)));
         assert!(tail.fence.epoch > Epoch::ZERO, "an ownership has a number from 1");
         assert_eq!(log.tail(&room).await, Ok(None));

@@ -1,6 +1,6 @@
 //! Durability: what was answered is there after a reopen.
 
-use rollcall_actors::ports::{AppendOutcome, LogError, NotCommitted, StoredSnapshot};
+use rollcall_actors::ports::{Activate, AppendOutcome, LogError, NotCommitted, StoredSnapshot};
 use rollcall_protocol::{OwnerId, Seq};
 
 use super::LogUnderTest;
@@ -21,7 +21,7 @@ pub async fn what_was_committed_is_there_after_a_reopen(under_test: &mut impl Lo
         assert_eq!(read_all(&*log, &scribe.room).await, expected);
         let tail = log.tail(&scribe.room).await.unwrap().unwrap();
         assert_eq!((tail.last_seq, tail.fence), (scribe.last_seq, scribe.fence));
-        let tail = log.activate(&scribe.room, OwnerId(9)).await.unwrap();
+        let tail = log.activate(&scribe.room, Activate::by(OwnerId(9))).await.unwrap().tail;
         assert_eq!(tail.last_seq, scribe.last_seq);
     }
 }

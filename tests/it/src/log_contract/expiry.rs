@@ -1,6 +1,6 @@
 //! Expiry: *drops the entries before `floor`; what is read afterwards below it is `Expired`; the numbering goes on.*
 
-use rollcall_actors::ports::{Log, LogError, StoredSnapshot};
+use rollcall_actors::ports::{Activate, Log, LogError, StoredSnapshot};
 use rollcall_protocol::{OwnerId, Seq};
 
 use super::LogUnderTest;
@@ -49,7 +49,7 @@ pub async fn numbering_goes_on_after_expiry(under_test: &mut impl LogUnderTest) 
     assert_eq!((tail.last_seq, tail.fence), (Seq::new(10), scribe.fence));
     let more = scribe.commit_messages(&*log, 2).await;
     assert_eq!(log.read(&scribe.room, after_up_to(Seq::new(10), 100, 10)).await, Ok(more));
-    assert_eq!(log.activate(&scribe.room, OwnerId(2)).await.unwrap().last_seq, Seq::new(12));
+    assert_eq!(log.activate(&scribe.room, Activate::by(OwnerId(2))).await.unwrap().tail.last_seq, Seq::new(12));
 }
 
 /// *A floor above the newest snapshot's number plus one, or above the last entry's, is lowered to that.*

@@ -5,6 +5,7 @@
 //! rollcall_it::log_contract!(memory, MemoryUnderTest::new());
 //! ```
 
+mod activations;
 mod appends;
 mod durability;
 mod expiry;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use rollcall_actors::ports::Log;
 
+pub use activations::*;
 pub use appends::*;
 pub use durability::*;
 pub use expiry::*;
@@ -53,6 +55,10 @@ macro_rules! log_contract {
             activation_decides_about_appends_under_way
             two_activations_of_an_unknown_room_have_one_winner
             epochs_grow_with_each_activation
+            an_epoch_above_all_seen_is_used_as_asked
+            a_wrong_hint_costs_nothing_but_time
+            an_activation_tells_whose_fence_it_replaced
+            a_released_fence_appends_nothing_more
             an_unknown_room_is_stored_by_its_first_append
             appends_are_committed_in_the_order_of_their_calls
             a_number_follows_the_last_or_the_append_is_fenced

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_actors::ports::Activate;
 use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::log_watch;
 use rollcall_it::raw::{Raw, room};
@@ -51,7 +52,7 @@ async fn an_owner_that_was_fenced_gives_the_room_up_and_the_next_one_goes_on() {
         let (server, _) = server().await;
         let (mut alice, mut bob) = writer_and_reader(&server, format).await;
         let epoch = bob.join("general", Some(2)).await.unwrap().epoch;
-        server.inner().log().activate(&room("general"), OwnerId(7)).await.unwrap();
+        server.inner().log().activate(&room("general"), Activate::by(OwnerId(7))).await.unwrap();
         let error = alice.send("general", 2, "two").await.unwrap_err();
         assert_eq!((error.code, error.retryable), (ErrorCode::Unavailable, true));
         assert_eq!(alice.send("general", 2, "two").await.unwrap().seq.get(), 3);

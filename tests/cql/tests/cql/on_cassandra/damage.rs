@@ -1,6 +1,6 @@
 //! Rows that are not what was written: past the log, by somebody else's plain writes.
 
-use rollcall_actors::ports::{Log, LogError};
+use rollcall_actors::ports::{Activate, Log, LogError};
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::scribe::{Scribe, after_up_to};
@@ -59,7 +59,7 @@ async fn a_row_that_is_gone_ends_what_can_be_read() {
     let seventh = format!("WHERE channel_id = '{}' AND bucket = 0 AND message_id = 7", scribe.room);
     keyspace.query(&format!("DELETE FROM {{}}.messages {seventh}"));
     reads_stop_before_the_seventh(&keyspace, &scribe).await;
-    let activated = keyspace.log().activate(&scribe.room, OwnerId(2)).await;
+    let activated = keyspace.log().activate(&scribe.room, Activate::by(OwnerId(2))).await;
     assert_eq!(activated, Err(LogError::Damaged("entry 7 is missing".to_owned())));
 }
 
@@ -70,7 +70,7 @@ async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
     let log = keyspace.log();
     let tenth = format!("WHERE channel_id = '{}' AND bucket = 0 AND message_id = 10", scribe.room);
     keyspace.query(&format!("UPDATE {{}}.messages SET n = 1 {tenth}"));
-    let activated = log.activate(&scribe.room, OwnerId(2)).await;
+    let activated = log.activate(&scribe.room, Activate::by(OwnerId(2))).await;
     assert!(matches!(activated, Err(LogError::Damaged(_))), "{activated:?}");
     assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
 }
@@ -89,7 +89,7 @@ async fn a_fence_that_cannot_be_is_damage() {
         let is_told =
             matches!(&outcome, rollcall_actors::ports::AppendOutcome::Unknown(why) if why.contains("damaged"));
         assert!(is_told, "{change}: {outcome:?}");
-        let activated = log.activate(&scribe.room, OwnerId(2)).await;
+        let activated = log.activate(&scribe.room, Activate::by(OwnerId(2))).await;
         assert!(matches!(activated, Err(LogError::Damaged(_))), "{change}: {activated:?}");
     }
 }

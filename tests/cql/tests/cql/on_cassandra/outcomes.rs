@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rollcall::log::{CqlLog, CqlOptions};
-use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted};
+use rollcall_actors::ports::{Activate, AppendOutcome, Log, NotCommitted};
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::scribe::{Scribe, assert_chained, read_all};
-use rollcall_protocol::{Entry, Seq};
+use rollcall_protocol::{Entry, OwnerId, Seq};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -185,7 +185,7 @@ async fn a_server_that_is_away_comes_back() {
     let room = &distant.scribe.room;
     distant.proxy.black_hole(true);
     assert!(distant.log.tail(room).await.is_err());
-    assert!(distant.log.activate(room, rollcall_protocol::OwnerId(3)).await.is_err());
+    assert!(distant.log.activate(room, Activate::by(OwnerId(3))).await.is_err());
     let until = async |is_away: bool| {
         let looked = async {
             while distant.log.away().is_some() != is_away {
