@@ -70,10 +70,17 @@ impl<T> NodeCore<T> {
     }
 
     fn node_gone(&mut self, turn: &mut Turn<'_, T>, node: &NodeRef) {
-        self.beacons.node_gone(node);
+        // A lease may end though the node lives, as where Redis was away. Such a node would not learn that it is not told of entries
+        // any more, so its watches last until they expire.
+        let is_dead = self.peers.get(&node.node).is_some_and(|peer| peer.record.incarnation != node.incarnation);
+        if is_dead {
+            self.beacons.node_gone(node);
+        }
         let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
         for room in rooms {
-            self.watcher_gone(turn, &room, node);
+            if is_dead {
+                self.watcher_gone(turn, &room, node);
+            }
             self.feed_replica(turn, &room, replica::Input::NodeGone(node.clone()));
             self.forget_owner(turn, &room, node);
         }

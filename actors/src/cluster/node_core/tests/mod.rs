@@ -2,4 +2,5 @@ mod asking;
 mod desk;
 mod owning;
 mod showing;
+mod standing;
 mod writing;
