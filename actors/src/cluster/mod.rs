@@ -31,5 +31,5 @@ pub use lease::{CLOCK_SKEW_MS_MAX, LEASE_MS, Lease, LeaseEffect, LeaseInput, Now
 pub use links::{LinkEffect, Links, SILENCE_MS};
 pub use node::{Incarnation, NODE_NAME_BYTES_MAX, NodeNameError, NodeRef, parse_node_id};
 pub use takeovers::{NoticeEffect, NoticeInput, TakeoverNotice};
-pub use trust::{READ_EVERY_MS, TAKEOVERS_READ_MS, TRUST_MS, Trust, TrustEffect, TrustInput};
+pub use trust::{READ_EVERY_MS, TAKEOVERS_READ_MS, TRUST_MS, Trust, TrustEffect, TrustInput, YIELDS_AFTER_MS};
 pub use watchers::{RoomStanding, WATCH_EXPIRES_MS, Watchers, WatchersEffect};

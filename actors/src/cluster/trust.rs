@@ -3,7 +3,8 @@
 //!
 //! A read of the last takeovers says of every room of this node that nobody took it up to when the read was sent. Each read goes
 //! back far enough to join the one before it, so together they cover all time since a room was activated, or since its fence was
-//! last read. Where that chain breaks, or grows old, the fence of each room that somebody reads here is read each second.
+//! last read. Where that chain breaks, or grows old, the fence of each room that somebody reads here is read each second. An owner of
+//! which somebody says that it is one no more reads its fence at once; where the log does not answer, it yields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,10 @@ pub use io::{TrustEffect, TrustInput};
 
 /// How old the last read of the takeovers and the last renewal of the lease may be, in milliseconds, from when they were sent.
 pub const TRUST_MS: u64 = 2_000;
+
+/// An owner that is said to be one no more, and to which the log does not say otherwise for this long, in milliseconds, yields: it
+/// would keep its readers from what another commits, and refuse writes by what it no longer knows.
+pub const YIELDS_AFTER_MS: u64 = 2_000;
 
 /// How often takeovers are read, and the fences of rooms that are not trusted, in milliseconds.
 pub const READ_EVERY_MS: u64 = 1_000;
@@ -48,6 +53,8 @@ pub struct Trust {
     watched: BTreeMap<RoomId, Epoch>,
     /// When the fences of rooms are to be read.
     due: BTreeSet<(u64, RoomId)>,
+    /// When owners yield that are in doubt.
+    yields: BTreeSet<(u64, RoomId)>,
     fence_reads: usize,
     last_number: u64,
     /// Whether the node's trust had not ended when time was last looked at.
@@ -75,8 +82,8 @@ struct OwnedRoom {
     is_read: bool,
     /// Up to then nobody else owned the room.
     proved_at_ms: u64,
-    /// Somebody says that another one does; a read that is sent from now on shows it.
-    is_doubted: bool,
+    /// Somebody says that another one does; a read that is sent from then on shows it. By this time it yields.
+    yields_at_ms: Option<u64>,
     /// When the fence was last asked for; none before, and where it is to be asked for at once.
     asked_at_ms: Option<u64>,
     in_flight: Option<Read>,
@@ -112,7 +119,7 @@ impl Trust {
                         stored,
                         is_read: false,
                         proved_at_ms: since_ms,
-                        is_doubted: false,
+                        yields_at_ms: None,
                         asked_at_ms: None,
                         in_flight: None,
                         due_at_ms: None,
@@ -147,7 +154,8 @@ impl Trust {
         let due = self.due.first().map(|&(at_ms, _)| at_ms).filter(|_| self.fence_reads < FENCE_READS_MAX);
         let read = Some(self.read_next_at_ms).filter(|_| self.reads.len() < TAKEOVER_READS_MAX);
         let ends = self.trust_ends_at_ms().filter(|_| self.was_trusted);
-        due.into_iter().chain(read).chain(ends).min().unwrap_or(u64::MAX)
+        let yields = self.yields.first().map(|&(at_ms, _)| at_ms);
+        due.into_iter().chain(read).chain(ends).chain(yields).min().unwrap_or(u64::MAX)
     }
 
     /// Returns when trust ends unless something is heard; none without it.
@@ -158,7 +166,7 @@ impl Trust {
     fn trusts(&self, now_ms: u64, owned: &OwnedRoom) -> bool {
         let node = self.trust_ends_at_ms().is_some_and(|end| now_ms < end);
         let covers = self.known.is_some_and(|known| known.from_ms <= owned.proved_at_ms);
-        node && covers && owned.stored && !owned.is_doubted
+        node && covers && owned.stored && owned.yields_at_ms.is_none()
     }
 
     fn takeovers_read(
@@ -192,8 +200,10 @@ impl Trust {
     }
 
     fn doubt(&mut self, now_ms: u64, room: &RoomId) {
-        if let Some(owned) = self.owned.get_mut(room).filter(|owned| !owned.is_doubted) {
-            owned.is_doubted = true;
+        if let Some(owned) = self.owned.get_mut(room).filter(|owned| owned.yields_at_ms.is_none()) {
+            let yields_at_ms = now_ms + YIELDS_AFTER_MS;
+            owned.yields_at_ms = Some(yields_at_ms);
+            self.yields.insert((yields_at_ms, room.clone()));
             // Read at once, whatever was read a moment ago; what is under way may have been sent too early.
             owned.asked_at_ms = None;
             if let Some(read) = &mut owned.in_flight {
@@ -224,7 +234,9 @@ impl Trust {
             Ok(tail) if tail.is_some() || !owned.stored => {
                 owned.stored |= tail.is_some();
                 owned.proved_at_ms = owned.proved_at_ms.max(read.sent_at_ms);
-                owned.is_doubted &= read.is_outdated;
+                if let Some(at_ms) = owned.yields_at_ms.take_if(|_| !read.is_outdated) {
+                    self.yields.remove(&(at_ms, room.clone()));
+                }
             }
             Ok(_) | Err(()) => {}
         }
@@ -238,13 +250,16 @@ impl Trust {
             if let Some(at_ms) = owned.due_at_ms {
                 self.due.remove(&(at_ms, room.clone()));
             }
+            if let Some(at_ms) = owned.yields_at_ms {
+                self.yields.remove(&(at_ms, room.clone()));
+            }
         }
     }
 
     /// Enters when a room's fence is to be read, if it is.
     fn plan(&mut self, now_ms: u64, room: &RoomId) {
         let Some(owned) = self.owned.get(room) else { return };
-        let wants = owned.is_doubted || owned.is_read && !self.trusts(now_ms, owned);
+        let wants = owned.yields_at_ms.is_some() || owned.is_read && !self.trusts(now_ms, owned);
         let at_ms = (wants && owned.in_flight.is_none())
             .then(|| owned.asked_at_ms.map_or(now_ms, |asked| (asked + READ_EVERY_MS).max(now_ms)));
         let owned = self.owned.get_mut(room).expect("it was there a moment ago");
@@ -267,6 +282,12 @@ impl Trust {
     }
 
     fn run_due(&mut self, now_ms: u64, effects: &mut Vec<TrustEffect>) {
+        while let Some((at_ms, room)) = self.yields.first().cloned()
+            && at_ms <= now_ms
+        {
+            self.leave(&room);
+            effects.push(TrustEffect::Yields(room));
+        }
         if now_ms >= self.read_next_at_ms && self.reads.len() < TAKEOVER_READS_MAX {
             self.read_next_at_ms = now_ms + READ_EVERY_MS;
             self.reads.insert(now_ms);

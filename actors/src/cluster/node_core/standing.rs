@@ -111,7 +111,7 @@ impl<T> NodeCore<T> {
                 TrustEffect::ReadTail { room, number } => {
                     turn.effects.push(NodeEffect::ReadTail { room, asker: TailAsker::Trust { number } });
                 }
-                TrustEffect::Fenced { room, .. } => self.fenced_elsewhere(turn, &room),
+                TrustEffect::Fenced { room, .. } | TrustEffect::Yields(room) => self.fenced_elsewhere(turn, &room),
                 TrustEffect::TakenOver(takeover) => {
                     self.feed_replica(turn, &takeover.room, replica::Input::TakenOver(takeover.epoch));
                 }

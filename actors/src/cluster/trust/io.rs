@@ -88,6 +88,8 @@ pub enum TrustEffect {
         /// Where the room stands.
         tail: LogTail,
     },
+    /// A room is said to be owned elsewhere, and the log did not answer for long: its owner here becomes a replica.
+    Yields(RoomId),
     /// A room that is watched under a lower epoch was taken over: its replica reads the log's tail at once.
     TakenOver(Takeover),
 }

@@ -183,6 +183,27 @@ fn a_read_that_was_sent_before_a_doubt_does_not_end_it() {
 }
 
 #[test]
+fn an_owner_in_doubt_yields_where_the_log_does_not_answer() {
+    let mut trust = trusted();
+    assert_eq!(feed(&mut trust, 100_100, TrustInput::Doubted(room("r"))), [read_tail(1)]);
+    feed(&mut trust, 100_300, found(1, Err(())));
+    // It is read again, and the doubt grows no younger by being repeated.
+    feed(&mut trust, 101_100, TrustInput::Doubted(room("r")));
+    assert!(!feed(&mut trust, 102_099, TrustInput::Tick).contains(&TrustEffect::Yields(room("r"))));
+    assert!(feed(&mut trust, 102_100, TrustInput::Tick).contains(&TrustEffect::Yields(room("r"))));
+    assert!(!trust.is_trusted(102_100, &room("r")));
+}
+
+#[test]
+fn a_doubt_that_the_log_has_answered_ends() {
+    let mut trust = trusted();
+    feed(&mut trust, 100_100, TrustInput::Doubted(room("r")));
+    feed(&mut trust, 100_300, found(1, Ok(Some(tail(5)))));
+    assert!(trust.is_trusted(100_300, &room("r")));
+    assert!(!feed(&mut trust, 110_000, TrustInput::Tick).contains(&TrustEffect::Yields(room("r"))));
+}
+
+#[test]
 fn what_was_read_for_an_earlier_ownership_says_nothing() {
     let mut trust = trusted();
     feed(&mut trust, 100_001, TrustInput::LeaseLost);
@@ -298,6 +319,11 @@ impl World {
                 TrustEffect::ReadTail { number, .. } => self.asked.push(Asked::Tail { number, tail: self.log }),
                 TrustEffect::Fenced { tail, .. } => {
                     assert_ne!(Some(tail.fence), self.own, "it was not fenced");
+                    self.own = None;
+                }
+                // Only after a row or an answer said that it was fenced, and here nobody lies.
+                TrustEffect::Yields(_) => {
+                    assert_ne!(Some(self.log.fence), self.own, "it was not fenced");
                     self.own = None;
                 }
                 TrustEffect::TakenOver(_) => {}
