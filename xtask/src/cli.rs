@@ -71,6 +71,22 @@ enum Command {
         threads: usize,
     },
 
+    /// Run a cluster of the shipped machines in a simulated world, by seed, and have the checker judge it.
+    ///
+    /// Prints what happened in all of them. Exit code 1 if a seed fails, which is printed with the shortest prefix of its faults
+    /// that it fails with. The same seed is the same run.
+    Sim {
+        /// How many seeds.
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// From which on.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// More for the simulation, such as `--faults 3 --verbose`, `--json` or `--sabotages`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+
     /// Start and end real servers on this machine: Redis and Apache Cassandra.
     #[command(subcommand)]
     Services(services::Command),
@@ -103,6 +119,12 @@ impl Cli {
                 let threads = threads.to_string();
                 let run = ["run", "--release", "--package=rollcall-model", "--", "--size=full", "--threads", &threads];
                 Ok(exit_code(process::cargo(&root, &run).status()?))
+            }
+            Command::Sim { seeds, from, more } => {
+                let (seeds, from) = (format!("--seeds={seeds}"), format!("--from={from}"));
+                let run = ["run", "--profile=sim", "--package=rollcall-sim", "--", &seeds, &from];
+                let arguments: Vec<&str> = run.into_iter().chain(more.iter().map(String::as_str)).collect();
+                Ok(exit_code(process::cargo(&root, &arguments).status()?))
             }
             Command::Services(command) => services::run(&root, &command),
             Command::Vectors => {

@@ -33,7 +33,8 @@ const BUILD_RELEASE: Step = Step::Cargo(&["build", "--release", "--package=rollc
 /// All rings, in the order in which they are run.
 ///
 /// Tests run in the dev profile, with debug and overflow assertions on, against workspace code that is not optimised and
-/// dependencies that are; what a user would run, and what is killed or traced, is the release binary.
+/// dependencies that are; what a user would run, and what is killed or traced, is the release binary. The simulation has a profile
+/// of its own: optimised, and with assertions.
 pub const RINGS: &[Ring] = &[
     Ring {
         name: "core",
@@ -58,6 +59,15 @@ pub const RINGS: &[Ring] = &[
             Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-model"]),
             Step::Cargo(&["build", "--release", "--package=rollcall-model"]),
             Step::Built(&["rollcall-model"]),
+        ],
+    },
+    Ring {
+        name: "sim",
+        about: "a cluster of the pure machines in a simulated world: 1,000 seeds of faults, and sabotages that must be noticed",
+        needs: &[],
+        steps: &[
+            Step::Cargo(&["test", "--profile=sim", "--no-fail-fast", "--package=rollcall-sim"]),
+            Step::Cargo(&["run", "--profile=sim", "--package=rollcall-sim", "--", "--seeds=1000"]),
         ],
     },
     Ring {

@@ -45,6 +45,7 @@ const ALLOWED: &[Allowed] = &[
     Allowed { package: "rollcall-cql-tests", normal: &[PROTOCOL, ACTORS, CLIENT, SERVER, SERVICES, IT], tests: &[] },
     Allowed { package: IT, normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES], tests: &[] },
     Allowed { package: "rollcall-model", normal: &[PROTOCOL, ACTORS], tests: &[] },
+    Allowed { package: "rollcall-sim", normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER], tests: &[] },
     Allowed { package: "xtask", normal: &[SERVICES], tests: &[] },
 ];
 
