@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rollcall_actors::cluster::TAKEOVERS_READ_MS;
 use rollcall_actors::ports::{
     Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
-    Replaced, StoredSnapshot,
+    Replaced, StoredSnapshot, Takeover, Takeovers,
 };
 use rollcall_protocol::{Entry, Epoch, Kind, RoomId, Seq};
 
@@ -19,6 +21,8 @@ const SNAPSHOTS_KEPT: usize = 2;
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     rooms: Mutex<HashMap<RoomId, Room>>,
+    /// With the time of each, in order.
+    takeovers: Mutex<Vec<(Instant, Takeover)>>,
 }
 
 /// A room that somebody wrote to.
@@ -54,6 +58,12 @@ impl MemoryLog {
     /// Takes the lock. A panic under it can only be an assert that came before any change, so what it guards is whole.
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Room>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent_at(&self, now: Instant) -> Vec<Takeover> {
+        let mut takeovers = self.takeovers.lock().unwrap_or_else(PoisonError::into_inner);
+        takeovers.retain(|(at, _)| now.saturating_duration_since(*at) <= Duration::from_millis(TAKEOVERS_READ_MS));
+        takeovers.iter().map(|(_, takeover)| takeover.clone()).collect()
     }
 
     fn append_now(&self, append: &Append) -> AppendOutcome {
@@ -250,5 +260,33 @@ impl Log for MemoryLog {
             room.expire_before(floor);
         }
         Box::pin(ready(Ok(())))
+    }
+}
+
+/// Nodes of one process that share the log tell one another.
+impl Takeovers for MemoryLog {
+    fn insert<'a>(&'a self, takeover: &'a Takeover) -> PortFuture<'a, Result<(), LogError>> {
+        let mut takeovers = self.takeovers.lock().unwrap_or_else(PoisonError::into_inner);
+        takeovers.push((Instant::now(), takeover.clone()));
+        Box::pin(ready(Ok(())))
+    }
+
+    fn recent(&self) -> PortFuture<'_, Result<Vec<Takeover>, LogError>> {
+        Box::pin(ready(Ok(self.recent_at(Instant::now()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn takeovers_are_forgotten_after_a_minute_and_not_before() {
+        let log = MemoryLog::new();
+        let takeover = Takeover { room: RoomId::parse("r").unwrap(), epoch: Epoch::new(3) };
+        let before = Instant::now();
+        log.insert(&takeover).await.unwrap();
+        assert_eq!(log.recent_at(before + Duration::from_secs(60)), [takeover]);
+        assert_eq!(log.recent_at(Instant::now() + Duration::from_millis(60_001)), []);
     }
 }

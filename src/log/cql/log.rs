@@ -40,7 +40,7 @@ const CLOSED: &str = "the log is closed";
 /// An ownership lives in the process that activated it: after a restart a room is activated again, and never appended to under
 /// the old fence, whose last statements may still be under way.
 pub struct CqlLog {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     options: Arc<CqlOptions>,
     ownerships: Arc<Ownerships>,
     history: History,
@@ -107,7 +107,7 @@ impl CqlLog {
         let (store, options) = (Arc::clone(&self.store), Arc::clone(&self.options));
         let counters = Arc::clone(&self.counters);
         counters.activations.fetch_add(1, Ordering::Relaxed);
-        let ownership = Ownership::new(room.clone(), tail.fence, machine, store, options, counters);
+        let ownership = Ownership::new(room.clone(), tail, machine, store, options, counters);
         self.ownerships.insert(room, ownership);
         self.finish_expiry(room, tail.last_seq);
         Ok(activated)

@@ -6,7 +6,8 @@
 //! tail, expire_before ──▶ smaller machines ─────────────────────────────────────────────────────┤ one answer
 //!                                                                                               ▼
 //! read ─▶ history ─┐                                                                          store ─▶ the driver
-//! snapshots ───────┴─ plain quorum reads and writes ──────────────────────────────────────────▶
+//! snapshots ───────┤  plain quorum reads and writes ──────────────────────────────────────────▶
+//! takeovers ───────┘
 //! ```
 //!
 //! - What is decided, the machine decides; here is a driver, time, and who waits. A statement is sent once: the driver never
@@ -30,6 +31,7 @@ pub mod schema;
 mod snapshots;
 mod statements;
 mod store;
+mod takeovers;
 
 pub use error::CqlError;
 pub use log::CqlLog;

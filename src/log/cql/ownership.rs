@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rollcall_actors::fencing::{Answer, Effect, Fencing, Input, Statement, Stop, Ticket};
-use rollcall_actors::ports::{AppendOutcome, Fence, NotCommitted};
-use rollcall_protocol::{Entry, RoomId};
+use rollcall_actors::ports::{AppendOutcome, Fence, LogTail, NotCommitted};
+use rollcall_protocol::{Entry, RoomId, Seq};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -21,7 +21,8 @@ use crate::log::stats::Counters;
 /// An ownership that was activated.
 pub(super) struct Ownership {
     room: RoomId,
-    fence: Fence,
+    /// As it was activated.
+    tail: LogTail,
     store: Arc<Store>,
     options: Arc<CqlOptions>,
     counters: Arc<Counters>,
@@ -52,7 +53,7 @@ impl Ownership {
     /// Takes a machine that was just activated.
     pub fn new(
         room: RoomId,
-        fence: Fence,
+        tail: LogTail,
         machine: Fencing,
         store: Arc<Store>,
         options: Arc<CqlOptions>,
@@ -67,12 +68,22 @@ impl Ownership {
             last_used: Instant::now(),
             stopped: None,
         };
-        Self { room, fence, store, options, counters, desk: Mutex::new(desk) }
+        Self { room, tail, store, options, counters, desk: Mutex::new(desk) }
     }
 
     /// Returns the fence under which it appends.
     pub fn fence(&self) -> Fence {
-        self.fence
+        self.tail.fence
+    }
+
+    /// Tells whether its fence is stored since it was activated; that of an empty room is stored by the first append.
+    pub fn was_stored(&self) -> bool {
+        self.tail.last_seq > Seq::ZERO
+    }
+
+    /// Tells whether anything was appended under it, or was to be.
+    pub fn was_used(&self) -> bool {
+        self.lock().last_ticket > 0
     }
 
     /// Returns when it was appended to last; none while something is under way.

@@ -21,10 +21,14 @@ impl Ownerships {
     }
 
     /// Puts an ownership in the place of an earlier one of its room. An activation that was overtaken by another one comes too
-    /// late for a place.
+    /// late for a place. Which of two was the later one their epochs tell, but for a room that nobody has written to: there
+    /// nobody is fenced, and who may write first is found out by writing.
     pub fn insert(&self, room: &RoomId, ownership: Ownership) {
         let mut rooms = self.lock();
-        if rooms.get(room).is_some_and(|there| there.fence().epoch > ownership.fence().epoch) {
+        let is_overtaken = |there: &Arc<Ownership>| {
+            there.fence().epoch > ownership.fence().epoch && (ownership.was_stored() || there.was_used())
+        };
+        if rooms.get(room).is_some_and(is_overtaken) {
             return;
         }
         rooms.insert(room.clone(), Arc::new(ownership));

@@ -20,6 +20,8 @@ enum Mode {
     SerialRead,
     /// Sees what a quorum has. The driver may try it again.
     Read,
+    /// Asks a server about itself, whichever it is.
+    AskAny,
 }
 
 /// The consistency levels that go with a setting.
@@ -125,6 +127,9 @@ statements! {
     read_parts: Read = "SELECT part, state FROM {}.snapshots WHERE channel_id = ? AND seq = ? AND part >= ? AND part < ?";
     write_part: Write = "INSERT INTO {}.snapshots (channel_id, seq, part, state) VALUES (?, ?, ?, ?)";
     delete_parts: Write = "DELETE FROM {}.snapshots WHERE channel_id = ? AND seq = ? AND part >= ?";
+    server_time: AskAny = "SELECT toUnixTimestamp(now()) FROM system.local";
+    insert_takeover: Write = "INSERT INTO {}.takeovers (slot, at, channel_id, epoch) VALUES (?, now(), ?, ?)";
+    read_takeovers: Read = "SELECT channel_id, epoch FROM {}.takeovers WHERE slot = ? AND at >= minTimeuuid(?)";
     delete_snapshots: Write = "DELETE FROM {}.snapshots WHERE channel_id = ? AND seq < ?";
 }
 
@@ -139,8 +144,12 @@ impl Preparer<'_> {
     async fn prepare(&self, mode: Mode, text: &str) -> Result<PreparedStatement, PrepareError> {
         let mut prepared = self.session.prepare(text.replacen("{}", self.keyspace, 1)).await?;
         prepared.set_serial_consistency(Some(self.levels.serial));
-        prepared.set_consistency(if mode == Mode::SerialRead { self.levels.serial_read } else { self.levels.quorum });
-        if mode == Mode::Read {
+        prepared.set_consistency(match mode {
+            Mode::SerialRead => self.levels.serial_read,
+            Mode::Write | Mode::Read => self.levels.quorum,
+            Mode::AskAny => Consistency::One,
+        });
+        if matches!(mode, Mode::Read | Mode::AskAny) {
             prepared.set_is_idempotent(true);
             prepared.set_retry_policy(Some(Arc::new(DefaultRetryPolicy::new())));
         } else {

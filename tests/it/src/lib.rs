@@ -11,4 +11,5 @@ pub mod proxy;
 pub mod raw;
 pub mod scribe;
 pub mod server;
+pub mod takeovers_contract;
 pub mod writer;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rollcall::log::{EmbeddedLog, EmbeddedOptions, MemoryLog};
-use rollcall_actors::ports::Log;
+use rollcall_actors::ports::{Log, Takeovers};
 use rollcall_it::log_contract::LogUnderTest;
 use tempfile::TempDir;
 
@@ -48,6 +48,12 @@ impl LogUnderTest for Embedded {
         log.close();
         self.log = Some(Arc::new(EmbeddedLog::open(self.folder.path(), self.options.clone()).unwrap()));
     }
+}
+
+#[tokio::test]
+async fn nodes_that_share_a_memory_log_tell_one_another_of_takeovers() {
+    let log = Arc::new(MemoryLog::new());
+    rollcall_it::takeovers_contract::check(Arc::clone(&log) as Arc<dyn Takeovers>, log, "").await;
 }
 
 rollcall_it::log_contract!(memory, Memory::fresh());

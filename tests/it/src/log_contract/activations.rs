@@ -40,7 +40,7 @@ pub async fn a_wrong_hint_costs_nothing_but_time(under_test: &mut impl LogUnderT
         assert_eq!((activated.tail.last_seq, activated.replaced), (Seq::ZERO, Replaced::Nothing));
     }
     let mut stored = Vec::new();
-    for (owner, tip_hint) in (1..).zip(hints.into_iter().cycle().take(40)) {
+    for (owner, tip_hint) in (1..).zip(hints.into_iter().cycle().take(16)) {
         let with = Activate { tip_hint, ..Activate::by(OwnerId(owner)) };
         let tail = log.activate(&room, with).await.unwrap().tail;
         assert_eq!(tail.last_seq, Seq::new(stored.len() as u64), "hinted at {tip_hint}");

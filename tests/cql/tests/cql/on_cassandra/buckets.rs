@@ -2,11 +2,13 @@
 
 use rollcall::log::CqlOptions;
 use rollcall_actors::fencing::Buckets;
-use rollcall_actors::ports::{Log, LogError, StoredSnapshot};
+use rollcall_actors::ports::{
+    Activate, Activated, AppendOutcome, Log, LogError, NotCommitted, Replaced, StoredSnapshot,
+};
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::scribe::{Scribe, after_up_to, assert_chained, read_all};
-use rollcall_protocol::{Entry, RoomId, Seq};
+use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
 
 fn small(options: CqlOptions) -> CqlOptions {
     CqlOptions { buckets: Buckets::of_entries(4), ..options }
@@ -41,6 +43,45 @@ async fn numbering_goes_on_over_buckets_and_owners() {
         let read = log.read(&room, after_up_to(Seq::new(after), through, max)).await.unwrap();
         let wanted: Vec<_> = expected.iter().filter(|entry| (after + 1..=through).contains(&entry.seq.get())).collect();
         assert!(read.iter().eq(wanted.into_iter().take(max)), "after {after} through {through}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_is_found_from_any_hint() {
+    let Some(keyspace) = Keyspace::shared_with(small).await else { return };
+    let room = RoomId::parse(&keyspace.room("room")).unwrap();
+    let mut before = Replaced::Nothing;
+    let mut expected = Vec::new();
+    // Owners leave a bucket full and not full; each one is another node, which knows the hint alone.
+    for (owner, (count, hint)) in
+        (1..).zip([(3, 90), (1, 1), (13, 4), (2, 17), (1, 16), (12, 1 << 52), (1, 0), (5, 33)])
+    {
+        let log = keyspace.open(small).await;
+        let with = Activate { owner: OwnerId(owner), epoch: Epoch::ZERO, tip_hint: Seq::new(hint) };
+        let Activated { tail, replaced } = log.activate(&room, with).await.unwrap();
+        assert_eq!((tail.last_seq.get(), replaced), (expected.len() as u64, before), "hinted at {hint}");
+        let mut scribe = Scribe::resume(&log, room.clone(), tail).await.unwrap();
+        expected.extend(commit(&log, &mut scribe, count).await);
+        before = Replaced::Fence(tail.fence);
+    }
+    assert_eq!(read_all(&*keyspace.log(), &room).await, expected);
+    assert_chained(&room, &expected);
+}
+
+/// A log of many rooms would otherwise keep all ownerships that are over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_released_ownership_is_forgotten() {
+    let Some(keyspace) = Keyspace::shared().await else { return };
+    let log = keyspace.log();
+    for count in [0, 2] {
+        let mut scribe = Scribe::activate(&*log, &keyspace.room("room"), 1).await;
+        if count > 0 {
+            scribe.commit_messages(&*log, count).await;
+        }
+        log.release(&scribe.room, scribe.fence);
+        let late = scribe.messages(1);
+        let outcome = log.append(scribe.append(late)).await;
+        assert_eq!(outcome, AppendOutcome::NotCommitted(NotCommitted::Fenced));
     }
 }
 

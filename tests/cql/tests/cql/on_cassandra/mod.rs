@@ -7,3 +7,4 @@ mod damage;
 mod outcomes;
 mod serving;
 mod startup;
+mod takeovers;
