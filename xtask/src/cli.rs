@@ -5,7 +5,7 @@ use std::process::{ExitCode, ExitStatus};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, check, process, ring_runner, rings, services, tidy};
+use crate::{bench, check, live, process, ring_runner, rings, services, tidy};
 
 /// The one door to this repository's chores. CI does nothing but `cargo xtask check` and `cargo xtask test`.
 #[derive(Debug, Parser)]
@@ -87,6 +87,29 @@ enum Command {
         more: Vec<String>,
     },
 
+    /// Break a real cluster in every way that we know of: processes, Redis, Cassandra and clients on this machine, faults by seed.
+    ///
+    /// Kills, stops and restarts of nodes, broken links, appends held back until others have taken over, Redis emptied, rewound
+    /// and stopped, Cassandra killed; all judged by the checker. Writes report.json and report.md. Exit code 1 on an anomaly, and
+    /// for a run that proves nothing; its history, logs and data are kept then. `cargo xtask test live` is a short one.
+    Live {
+        /// How many faults.
+        #[arg(long, default_value_t = 25)]
+        faults: usize,
+        /// The seed of the faults and of what clients write [default: a new one, which is printed].
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Cassandra servers; three hold three copies of everything.
+        #[arg(long, value_name = "1|3", default_value_t = 1)]
+        cassandra_nodes: u8,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// More for the suite, such as `--only kill,pause`, `--nodes 5` or `--set logging.level=debug`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+
     /// Start and end real servers on this machine: Redis and Apache Cassandra.
     #[command(subcommand)]
     Services(services::Command),
@@ -125,6 +148,13 @@ impl Cli {
                 let run = ["run", "--profile=sim", "--package=rollcall-sim", "--", &seeds, &from];
                 let arguments: Vec<&str> = run.into_iter().chain(more.iter().map(String::as_str)).collect();
                 Ok(exit_code(process::cargo(&root, &arguments).status()?))
+            }
+            Command::Live { faults, seed, cassandra_nodes, json, more } => {
+                let mut line = vec![format!("--faults={faults}"), format!("--cassandra-nodes={cassandra_nodes}")];
+                line.extend(seed.map(|seed| format!("--seed={seed}")));
+                line.extend(json.then(|| "--json".to_owned()));
+                line.extend(more);
+                live::run(&root, &line)
             }
             Command::Services(command) => services::run(&root, &command),
             Command::Vectors => {

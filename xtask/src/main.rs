@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod cli;
+mod live;
 mod process;
 mod report;
 mod ring_runner;

@@ -28,7 +28,9 @@ pub enum Step {
     Built(&'static [&'static str]),
 }
 
-const BUILD_RELEASE: Step = Step::Cargo(&["build", "--release", "--package=rollcall", "--package=rollcall-load"]);
+/// Builds every program that is run as a user would run it. All at once, or each would be built with other features.
+pub const BUILD_RELEASE: Step =
+    Step::Cargo(&["build", "--release", "--package=rollcall", "--package=rollcall-load", "--package=rollcall-live"]);
 
 /// All rings, in the order in which they are run.
 ///
@@ -48,6 +50,7 @@ pub const RINGS: &[Ring] = &[
             "--package=rollcall-checker",
             "--package=rollcall",
             "--package=rollcall-client",
+            "--package=rollcall-proxy",
             "--package=xtask",
         ])],
     },
@@ -96,6 +99,12 @@ pub const RINGS: &[Ring] = &[
         about: "the CQL log on a real Cassandra, and behind proxies that lose, delay and rewrite its answers",
         needs: &[JAVA, MAVEN],
         steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-cql-tests"])],
+    },
+    Ring {
+        name: "live",
+        about: "the suite that breaks a real cluster: its plans, its faults and its proxies",
+        needs: &[REDIS],
+        steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-live"])],
     },
     Ring {
         name: "torture",

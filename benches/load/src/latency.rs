@@ -28,6 +28,12 @@ pub struct Quantiles {
     pub max: f64,
 }
 
+impl Default for Latency {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Latency {
     /// Makes an empty histogram.
     pub fn new() -> Self {

@@ -1,41 +1,11 @@
-//! `rollcall-load`: loads a rollcall server, measures it, and has every run judged by the checker.
-//!
-//! ```text
-//!  Stage ── a server of our own, pinned, on a real disk ─┐
-//!  commands ── what is asked of it ──▶ seats (lean connections), or rollcall-client in torture
-//!                                        │ each write, each delivery: decoded, hashed
-//!                                        ▼
-//!  History ──▶ checker (and a file) ◀── the whole log, fetched over the wire at the end
-//!                 └─▶ verdict ─▶ Report: a table, JSON, the exit code
-//! ```
-//! One thread, on the core that the server does not have. What is measured is told in `report.rs`, key by key; exit codes and
-//! keys are also in `--help`.
-
-mod cli;
-mod clock;
-mod commands;
-mod history;
-mod latency;
-mod link;
-mod load;
-mod payload;
-mod progress;
-mod report;
-mod run;
-mod seat;
-mod server;
-mod stage;
-mod target;
-mod torture;
-mod verdict;
+//! The program: reads its command line, runs it, and ends with its exit code.
 
 use std::process::ExitCode;
 
+use rollcall_load::verdict::Ending;
+use rollcall_load::{Cli, run_command};
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
-
-use crate::cli::Cli;
-use crate::verdict::Ending;
 
 /// The run could not be carried out, or was spoiled.
 const EXIT_FAILED: u8 = 3;
@@ -49,7 +19,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| LocalSet::new().block_on(&runtime, commands::run(cli.command)));
+        .and_then(|runtime| LocalSet::new().block_on(&runtime, run_command(cli.command)));
     match ended {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
         Ok(Ending::Anomalies) => ExitCode::from(EXIT_ANOMALIES),

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::history::{History, Place, Push};
 use crate::latency::Latency;
 use crate::target::Endpoint;
+use crate::torture::Pulse;
 
 /// A run.
 pub struct Run {
@@ -22,6 +23,8 @@ pub struct Run {
     pub tally: Tally,
     /// The start of the names of this run's rooms, users and devices, so that runs on one server do not meet.
     pub prefix: String,
+    /// When rooms acknowledged writes of the clients under torture.
+    pub pulse: Pulse,
     /// Deliveries whose epoch (0 here) only the log can tell, in their order.
     pub kept_back: RefCell<Vec<(Place, Push)>>,
     rooms: RefCell<Vec<RoomId>>,
@@ -75,6 +78,7 @@ impl Run {
             history: RefCell::new(history),
             tally: Tally::new(),
             prefix: format!("load-{:08x}", seed ^ (seed >> 32)),
+            pulse: Pulse::default(),
             kept_back: RefCell::default(),
             rooms: RefCell::default(),
             complaints: RefCell::default(),

@@ -39,18 +39,26 @@ pub enum Ending {
     Spoiled,
 }
 
-/// Fetches the log of all rooms of the run, and judges its history. Prints the anomalies with their events.
+/// Fetches the log of all rooms of the run, and has the checker judge its history by it.
 ///
 /// # Errors
 /// Where the log cannot be fetched, or the record not be written.
-pub async fn judge(run: &Run, report: &mut Report) -> anyhow::Result<Ending> {
+pub async fn verdict_on(run: &Run) -> anyhow::Result<Verdict> {
     let epochs = fetch_log(run).await.context("failed to fetch the log")?;
     for (place, mut push) in run.kept_back.take() {
         push.epoch = epochs.get(&(place.room.clone(), push.seq)).copied().unwrap_or_default();
         run.history.borrow_mut().push(&place, &push);
     }
+    run.history.replace(History::begin(None)?).finish()
+}
+
+/// Fetches the log of all rooms of the run, and judges its history. Prints the anomalies with their events.
+///
+/// # Errors
+/// Where the log cannot be fetched, or the record not be written.
+pub async fn judge(run: &Run, report: &mut Report) -> anyhow::Result<Ending> {
+    let verdict = verdict_on(run).await?;
     let complaints = run.complaints();
-    let verdict = run.history.replace(History::begin(None)?).finish()?;
     let tally = &run.tally;
 
     report.unknown = Some(tally.unknown.get());

@@ -7,7 +7,6 @@ pub mod log_contract;
 pub mod log_watch;
 pub mod machine;
 pub mod process;
-pub mod proxy;
 pub mod raw;
 pub mod scribe;
 pub mod server;

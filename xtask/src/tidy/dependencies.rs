@@ -28,6 +28,7 @@ const LOAD: &str = "rollcall-load";
 const SERVER: &str = "rollcall";
 const SERVICES: &str = "rollcall-services";
 const IT: &str = "rollcall-it";
+const PROXY: &str = "rollcall-proxy";
 
 /// The drawing as a table. A new edge needs more thought than any code inside a crate, and a line in ARCHITECTURE.md.
 const ALLOWED: &[Allowed] = &[
@@ -42,8 +43,16 @@ const ALLOWED: &[Allowed] = &[
     // It runs other people's servers, and knows nothing of ours.
     Allowed { package: SERVICES, normal: &[], tests: &[] },
     Allowed { package: "rollcall-redis-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES], tests: &[] },
-    Allowed { package: "rollcall-cql-tests", normal: &[PROTOCOL, ACTORS, CLIENT, SERVER, SERVICES, IT], tests: &[] },
-    Allowed { package: IT, normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES], tests: &[] },
+    Allowed {
+        package: "rollcall-cql-tests",
+        normal: &[PROTOCOL, ACTORS, CLIENT, SERVER, SERVICES, IT, PROXY],
+        tests: &[],
+    },
+    Allowed { package: IT, normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER, LOAD, SERVER, SERVICES, PROXY], tests: &[] },
+    // It breaks connections, and knows neither end.
+    Allowed { package: PROXY, normal: &[], tests: &[] },
+    // It starts our program, and sees of it what a client and an operator see.
+    Allowed { package: "rollcall-live", normal: &[PROTOCOL, CHECKER, LOAD, PROXY, SERVICES], tests: &[] },
     Allowed { package: "rollcall-model", normal: &[PROTOCOL, ACTORS], tests: &[] },
     Allowed { package: "rollcall-sim", normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER], tests: &[] },
     Allowed { package: "xtask", normal: &[SERVICES], tests: &[] },

@@ -13,15 +13,14 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::server::Spawned;
 use crate::stage::Stage;
-use crate::torture::{Crowd, Doubts, Member};
+use crate::torture::{Crowd, Member, Pace, Seat};
 use crate::verdict::Ending;
 
 /// How long writes may be unanswered after the last kill.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a dead server's last answers may take from the sockets to the clients. What is answered later was answered by
-/// the next server.
-const LAST_ANSWERS: Duration = Duration::from_millis(20);
+/// How much each client writes to each room.
+const PACE: Pace = Pace { every: Duration::from_millis(2), unanswered_max: 16 };
 
 /// One kill in this many comes while the server is still starting.
 const EARLY_KILLS: u32 = 4;
@@ -45,12 +44,11 @@ pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
     let rooms: Vec<_> = (0..options.rooms).map(|number| run.room(number)).collect();
     (report.rooms, report.connections) = (Some(options.rooms), Some(options.clients));
 
-    let doubts = Rc::new(Doubts::default());
     let server = stage.own_server()?;
-    let mut crowd = Crowd::gather(&run, &doubts, &rooms, options.clients, seed);
+    let seat = Seat { endpoint: run.endpoint.clone(), node: "server".to_owned(), pace: PACE };
+    let mut crowd = Crowd::gather(&run, &rooms, (0..options.clients).map(|_| seat.clone()), seed);
     let start = Instant::now();
-    let torturer =
-        Torturer { server, run: &run, doubts: &doubts, members: crowd.members(), random: StdRng::seed_from_u64(seed) };
+    let torturer = Torturer { server, run: &run, members: crowd.members(), random: StdRng::seed_from_u64(seed) };
     let failed = tokio::select! {
         killed = torturer.kill_again_and_again(options) => {
             killed?;
@@ -89,7 +87,6 @@ pub async fn run(options: &Torture) -> anyhow::Result<Ending> {
 struct Torturer<'a> {
     server: &'a mut Spawned,
     run: &'a Run,
-    doubts: &'a Doubts,
     members: Vec<Rc<Member>>,
     random: StdRng,
 }
@@ -108,8 +105,6 @@ impl Torturer<'_> {
 
             let killed_us = self.run.clock.now_us();
             self.server.kill().await?;
-            tokio::time::sleep(LAST_ANSWERS).await;
-            self.doubts.killed(killed_us, self.run.clock.now_us());
             self.run.history.borrow_mut().note(format!("kill {kill} at {killed_us} µs"));
             self.server.launch()?;
             progress.advance(1);

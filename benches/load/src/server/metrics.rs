@@ -30,11 +30,16 @@ impl Metrics {
 
     /// Returns the sum of a metric over all its labels; none if there is no such metric.
     pub fn sum(&self, name: &str) -> Option<f64> {
+        self.sum_of(name, "")
+    }
+
+    /// Returns the sum of a metric over the series whose labels have these words in them.
+    fn sum_of(&self, name: &str, label: &str) -> Option<f64> {
         let values = self.text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
             let value = match rest.strip_prefix('{') {
-                Some(labels) => labels.rsplit_once('}')?.1,
-                None => rest.strip_prefix(' ')?,
+                Some(labels) => labels.rsplit_once('}').filter(|(labels, _)| labels.contains(label))?.1,
+                None => rest.strip_prefix(' ').filter(|_| label.is_empty())?,
             };
             value.split_whitespace().next()?.parse::<f64>().ok()
         });
@@ -42,9 +47,14 @@ impl Metrics {
     }
 
     /// Returns the sum of a counter as a whole number; none if there is no such counter.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are whole and not negative")]
     pub fn count(&self, name: &str) -> Option<u64> {
-        self.sum(name).map(|value| value as u64)
+        self.count_of(name, "")
+    }
+
+    /// Returns the sum of a counter over the series that have this label, as `name="value"`; none if there are none.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are whole and not negative")]
+    pub fn count_of(&self, name: &str, label: &str) -> Option<u64> {
+        self.sum_of(name, label).map(|value| value as u64)
     }
 }
 
@@ -101,6 +111,8 @@ mod tests {
         assert_eq!(metrics.count("rollcall_rooms"), Some(7));
         assert_eq!(metrics.count("rollcall_log_syncs_total"), Some(7));
         assert_eq!(metrics.sum("rollcall_log"), None);
+        assert_eq!(metrics.count_of("rollcall_log_syncs_total", "log=\"b\""), Some(4));
+        assert_eq!(metrics.count_of("rollcall_log_syncs_total", "log=\"c\""), None);
     }
 
     #[test]

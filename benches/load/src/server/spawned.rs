@@ -55,8 +55,19 @@ impl Spawned {
         placement: Placement,
         settings: &[(String, String)],
     ) -> anyhow::Result<Self> {
-        let [public, ops] = free_ports()?;
         let secret = format!("{:032x}", rand::random::<u128>());
+        let mut server = Self::at_rest(binary, folder, placement, secret)?;
+        settings.iter().for_each(|(name, value)| server.set(name, value.clone()));
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// Chooses ports for a server in a folder that is there, and does not start it yet. Users' tokens are signed with the secret.
+    ///
+    /// # Errors
+    /// Where no ports are free.
+    pub fn at_rest(binary: &Path, folder: &Path, placement: Placement, secret: String) -> anyhow::Result<Self> {
+        let [public, ops] = free_ports()?;
         let own = [
             ("LISTEN__PUBLIC", public.to_string()),
             ("OPS__LISTEN", ops.to_string()),
@@ -67,21 +78,14 @@ impl Spawned {
             ("LIMITS__CONNECTIONS_PER_ADDRESS_MAX", "1000000".to_owned()),
             ("LOGGING__FORMAT", "json".to_owned()),
         ];
-        let own = own.map(|(name, value)| (name.to_owned(), value));
-        let settings =
-            own.iter().chain(settings).map(|(name, value)| (format!("{VARIABLE_PREFIX}{name}"), value.clone()));
-        let mut server = Self {
-            binary: binary.to_owned(),
-            folder: folder.to_owned(),
-            placement,
-            settings: settings.collect(),
-            secret,
-            public,
-            ops,
-            child: None,
-        };
-        server.start_again().await?;
-        Ok(server)
+        let settings = own.map(|(name, value)| (format!("{VARIABLE_PREFIX}{name}"), value)).to_vec();
+        let (binary, folder) = (binary.to_owned(), folder.to_owned());
+        Ok(Self { binary, folder, placement, settings, secret, public, ops, child: None })
+    }
+
+    /// Sets `SECTION__KEY` for later starts; of two values the later one holds.
+    pub fn set(&mut self, name: &str, value: String) {
+        self.settings.push((format!("{VARIABLE_PREFIX}{name}"), value));
     }
 
     /// Starts a server that was stopped or killed, and waits until it is ready.
@@ -182,10 +186,30 @@ impl Spawned {
         self.end(Signal::SIGKILL).await.map(drop)
     }
 
+    /// Stops the server with SIGSTOP, in the middle of whatever it does: its sockets stay open, and it does not answer.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Has a server that was stopped go on where it was, with SIGCONT.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()?).context("the server's process id is out of range")?;
+        kill(Pid::from_raw(pid), signal).with_context(|| format!("failed to send {signal} to the server"))
+    }
+
     async fn end(&mut self, signal: Signal) -> anyhow::Result<ExitStatus> {
-        let pid = Pid::from_raw(i32::try_from(self.pid()?).context("the server's process id is out of range")?);
+        self.signal(signal)?;
         let mut child = self.child.take().context("the server does not run")?;
-        kill(pid, signal).with_context(|| format!("failed to send {signal} to the server"))?;
         match tokio::time::timeout(STOP_TIMEOUT, child.wait()).await {
             Ok(status) => status.context("failed to wait for the server's end"),
             Err(_) => bail!(
@@ -247,7 +271,8 @@ impl Spawned {
         self.folder.join("server.log")
     }
 
-    fn log_tail(&self) -> String {
+    /// Returns the last lines of the server's log.
+    pub fn log_tail(&self) -> String {
         let read = || -> std::io::Result<String> {
             let mut file = File::open(self.log_path())?;
             let length = file.metadata()?.len();

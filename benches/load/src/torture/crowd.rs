@@ -8,8 +8,7 @@ use rollcall_client::RoomId;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::doubt::Doubts;
-use super::member::Member;
+use super::member::{Member, Seat};
 use crate::run::Run;
 
 /// How often to look whether all have fallen silent, or have been shown everything.
@@ -24,11 +23,12 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Has so many clients join every room and talk.
-    pub fn gather(run: &Rc<Run>, doubts: &Rc<Doubts>, rooms: &[RoomId], clients: u64, seed: u64) -> Self {
+    /// Has a client for each seat join every room and talk.
+    pub fn gather(run: &Rc<Run>, rooms: &[RoomId], seats: impl IntoIterator<Item = Seat>, seed: u64) -> Self {
         let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
-        let member = |number| Rc::new(Member::new(run, doubts, rooms, number, seed, [stop.clone(), leave.clone()]));
-        let members: Vec<_> = (0..clients).map(member).collect();
+        let member =
+            |(seat, number)| Rc::new(Member::new(run, rooms, number, seat, seed, [stop.clone(), leave.clone()]));
+        let members: Vec<_> = seats.into_iter().zip(0..).map(member).collect();
         let mut lives = JoinSet::new();
         for member in &members {
             lives.spawn_local(Rc::clone(member).live());
@@ -66,10 +66,16 @@ impl Crowd {
         tokio::select! {
             silent = tokio::time::timeout(timeout, silent) => match silent {
                 Ok(()) => Ok(()),
-                Err(_) => bail!("not every write was answered {timeout:?} after the last kill"),
+                Err(_) => bail!("not every write was answered {timeout:?} after the last fault: {}", self.unanswered()),
             },
             error = self.failed() => Err(error),
         }
+    }
+
+    /// Says who still waits for answers.
+    fn unanswered(&self) -> String {
+        let waiting = self.members.iter().flat_map(|member| member.unanswered());
+        waiting.map(|(place, n)| format!("{} in {} for n = {n}", place.conn, place.room)).collect::<Vec<_>>().join(", ")
     }
 
     /// Waits until every client has been shown as much of each room as any other. Tells whether that came in time.

@@ -13,16 +13,30 @@ use tokio_util::sync::CancellationToken;
 use super::doubt::Doubts;
 use super::mortal_storage::MortalStorage;
 use super::reader::Reader;
-use super::talker::{Identity, Talker, talk};
+use super::talker::{Identity, Pace, Talker, talk};
 use crate::history::Place;
 use crate::run::{Run, count};
+use crate::target::Endpoint;
 
 /// The name of every client's device; each client is a user of its own.
 const DEVICE: &str = "torture";
 
+/// Where a client connects and how much it writes.
+#[derive(Clone)]
+pub struct Seat {
+    /// Where it connects.
+    pub endpoint: Endpoint,
+    /// The server behind that, by the history's name.
+    pub node: String,
+    /// How much it writes to each room.
+    pub pace: Pace,
+}
+
 /// A client, through all its lives.
 pub struct Member {
     run: Rc<Run>,
+    seat: Seat,
+    doubts: Rc<Doubts>,
     identity: Identity,
     rooms: Vec<MemberRoom>,
     kept: MemoryStorage,
@@ -48,6 +62,8 @@ struct Life {
     storage: MortalStorage,
     talks: JoinSet<anyhow::Result<()>>,
     readers: JoinSet<anyhow::Result<()>>,
+    /// Follows the connection.
+    _follower: JoinSet<()>,
     death: CancellationToken,
 }
 
@@ -55,22 +71,25 @@ impl Member {
     /// Makes a client that has not lived yet. `stop` ends its writing, `leave` its life.
     pub fn new(
         run: &Rc<Run>,
-        doubts: &Rc<Doubts>,
         rooms: &[RoomId],
         number: u64,
+        seat: Seat,
         seed: u64,
         [stop, leave]: [CancellationToken; 2],
     ) -> Self {
-        let identity = Identity { user: run.user(number), device: DEVICE.to_owned() };
+        let identity = Identity { user: run.user(number), device: DEVICE.to_owned(), node: seat.node.clone() };
+        let doubts = Rc::new(Doubts::default());
         let in_room = |(room, salt): (&RoomId, u64)| {
             let place = run.history.borrow_mut().place(&format!("c{number}"), room.as_str());
             let seed = seed ^ (number << 32) ^ salt;
-            let talker = Talker::new(Rc::clone(run), Rc::clone(doubts), place.clone(), identity.clone(), seed);
+            let talker = Talker::new(Rc::clone(run), Rc::clone(&doubts), place.clone(), identity.clone(), seed);
             MemberRoom { room: room.clone(), place, cursor: Rc::default(), talker: Rc::new(RefCell::new(talker)) }
         };
         Self {
             run: Rc::clone(run),
             rooms: rooms.iter().zip(1..).map(in_room).collect(),
+            seat,
+            doubts,
             identity,
             kept: MemoryStorage::default(),
             kill: Notify::new(),
@@ -88,6 +107,15 @@ impl Member {
     /// Returns where the client is in each room.
     pub fn cursors(&self) -> impl Iterator<Item = u64> {
         self.rooms.iter().map(|room| room.cursor.get())
+    }
+
+    /// Returns the writes that have no answer: where, and their numbers.
+    pub fn unanswered(&self) -> Vec<(Place, u64)> {
+        let of_room = |room: &MemberRoom| {
+            let numbers: Vec<u64> = room.talker.borrow().unanswered().collect();
+            numbers.into_iter().map(|n| (room.place.clone(), n)).collect::<Vec<_>>()
+        };
+        self.rooms.iter().flat_map(of_room).collect()
     }
 
     /// Lives until it is to leave.
@@ -123,16 +151,19 @@ impl Member {
     async fn born(&self) -> anyhow::Result<Life> {
         let storage = MortalStorage::born(&self.kept);
         let kept = self.kept.saved();
-        let mut builder = Client::builder(self.run.endpoint.url())
-            .format(self.run.endpoint.format())
+        let mut builder = Client::builder(self.seat.endpoint.url())
+            .format(self.seat.endpoint.format())
             .device(DEVICE.parse()?)
             .storage(storage.clone());
-        if let Some(token) = self.run.endpoint.token_of(&self.identity.user)? {
+        if let Some(token) = self.seat.endpoint.token_of(&self.identity.user)? {
             builder = builder.token(token);
         }
         let client = builder.build()?;
+        let mut follower = JoinSet::new();
+        let (doubts, states, clock) = (Rc::clone(&self.doubts), client.state_events(), self.run.clock);
+        follower.spawn_local(async move { doubts.follow(states, clock).await });
         let (talks, readers, death) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
-        let mut life = Life { client, storage, talks, readers, death };
+        let mut life = Life { client, storage, talks, readers, _follower: follower, death };
         for MemberRoom { room, place, cursor, talker } in &self.rooms {
             let kept = kept.rooms.get(room).cloned().unwrap_or_default();
             talker.borrow_mut().reborn(&kept);
@@ -141,7 +172,7 @@ impl Member {
             let (writer, events) = joined.with_context(|| format!("{} was not let into {room}", place.conn))?.split();
             let reader = Reader::new(Rc::clone(&self.run), place.clone(), Rc::clone(cursor), Rc::clone(talker));
             life.readers.spawn_local(reader.run(events));
-            let talk = talk(Rc::clone(talker), writer, self.stop.clone(), life.death.clone());
+            let talk = talk(Rc::clone(talker), writer, self.seat.pace, self.stop.clone(), life.death.clone());
             life.talks.spawn_local(talk);
         }
         if let State::Connected { user, device, .. } = life.client.state()

@@ -11,9 +11,11 @@ mod crowd;
 mod doubt;
 mod member;
 mod mortal_storage;
+mod pulse;
 mod reader;
 mod talker;
 
 pub use crowd::Crowd;
-pub use doubt::Doubts;
-pub use member::Member;
+pub use member::{Member, Seat};
+pub use pulse::Pulse;
+pub use talker::Pace;

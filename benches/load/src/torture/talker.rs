@@ -22,14 +22,17 @@ use crate::history::Place;
 use crate::payload::{BODY_BYTES_MIN, Payload, body_hash};
 use crate::run::{Run, count};
 
-/// Writes that a client leaves unanswered in a room. All are sent at once: a server that dies leaves all of them in doubt.
-const UNANSWERED_MAX: usize = 16;
-
-/// How often a client writes to a room.
-const PACE: Duration = Duration::from_millis(2);
-
 /// Own messages that a client remembers, to edit, redact or react to.
 const REMEMBERED_MAX: usize = 100;
+
+/// How much a client writes to a room.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How often.
+    pub every: Duration,
+    /// Writes that it leaves unanswered. All are sent at once: a server that dies leaves all of them in doubt.
+    pub unanswered_max: usize,
+}
 
 /// Who a client is to the server.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub struct Identity {
     pub user: String,
     /// The user's device.
     pub device: String,
+    /// The server that it is connected to, by the history's name.
+    pub node: String,
 }
 
 /// One client's writes to one room, through all its lives.
@@ -120,6 +125,11 @@ impl Talker {
         Ok(())
     }
 
+    /// Returns the numbers of the writes that have no answer.
+    pub fn unanswered(&self) -> impl Iterator<Item = u64> {
+        self.asked.keys().copied()
+    }
+
     fn write(&mut self, writer: &RoomWriter) -> (u64, PendingWrite) {
         self.n += 1;
         count(&self.run.tally.sent_all);
@@ -176,7 +186,7 @@ impl Talker {
             t_invoke: asked.invoked_us,
             t_return: returned_us,
             conn: self.place.conn.clone(),
-            node: "server".to_owned(),
+            node: self.identity.node.clone(),
             room: self.place.room.clone(),
             user: self.identity.user.clone(),
             device: self.identity.device.clone(),
@@ -193,7 +203,9 @@ impl Talker {
     fn acked(&mut self, asked: &Asked, ack: Ack) {
         let tally = &self.run.tally;
         count(&tally.acked_all);
-        tally.ack.borrow_mut().record_us(self.run.clock.now_us().saturating_sub(asked.invoked_us));
+        let now_us = self.run.clock.now_us();
+        tally.ack.borrow_mut().record_us(now_us.saturating_sub(asked.invoked_us));
+        self.run.pulse.beat(&self.place.room, now_us);
         if asked.op == Op::Send {
             self.own.push(ack.seq);
             if self.own.len() > REMEMBERED_MAX {
@@ -202,11 +214,13 @@ impl Talker {
         }
     }
 
-    /// Notes an attempt whose answer died with its server.
+    /// Notes an attempt whose answer was lost: with the client's connection, or on the way between servers, as an answer tells that
+    /// says that the write was stored before.
     fn note_doubt(&self, n: u64, outcome: &Result<Ack, WriteError>) {
         let (Some(asked), Ok(ack)) = (self.asked.get(&n), outcome) else { return };
-        let Some(killed_us) = self.doubts.in_doubt_since(asked.invoked_us, self.run.clock.now_us()) else { return };
-        self.record(n, asked, Outcome::Unknown, None, killed_us);
+        let lost_us = self.doubts.in_doubt_since(asked.invoked_us, self.run.clock.now_us());
+        let Some(lost_us) = lost_us.or(ack.duplicate.then_some(asked.invoked_us)) else { return };
+        self.record(n, asked, Outcome::Unknown, None, lost_us);
         count(&self.run.tally.unknown);
         if ack.duplicate {
             count(&self.run.tally.unknown_stored);
@@ -221,12 +235,13 @@ impl Talker {
 pub async fn talk(
     talker: Rc<RefCell<Talker>>,
     writer: RoomWriter,
+    pace: Pace,
     stop: CancellationToken,
     death: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut unanswered = FuturesUnordered::new();
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(pace.every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
@@ -236,12 +251,12 @@ pub async fn talk(
                 talker.note_doubt(n, &outcome);
                 talker.answered(n, outcome)?;
             }
-            _ = pace.tick() => {
+            _ = ticks.tick() => {
                 if stop.is_cancelled() {
                     if talker.borrow().asked.is_empty() {
                         return Ok(());
                     }
-                } else if unanswered.len() < UNANSWERED_MAX {
+                } else if unanswered.len() < pace.unanswered_max {
                     let (n, pending) = talker.borrow_mut().write(&writer);
                     unanswered.push(async move { (n, pending.await) });
                 }

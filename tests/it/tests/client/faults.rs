@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rollcall_client::{Client, JoinFrom, NewWrite, RoomEvent, State};
-use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::server::{TestServer, wait_until};
+use rollcall_proxy::{Direction, Proxy};
 
 use crate::support::{all_texts, client_of, join_from_start, reconnected, soon, text, texts_to};
 

@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use rollcall_client::storage::{FileStorage, MemoryStorage};
 use rollcall_client::{Client, DeviceId, JoinFrom, NewWrite, RoomEvent, RoomId, State, WriteError};
-use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::server::{TestServer, wait_until};
+use rollcall_proxy::{Direction, Proxy};
 
 use crate::support::{all_texts, client_of, join_from_start, soon, texts_to};
 

@@ -6,9 +6,9 @@ use rollcall::log::{CqlLog, CqlOptions};
 use rollcall_actors::ports::{Activate, AppendOutcome, Log, NotCommitted};
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
-use rollcall_it::proxy::{Direction, Proxy};
 use rollcall_it::scribe::{Scribe, assert_chained, read_all};
 use rollcall_protocol::{Entry, OwnerId, Seq};
+use rollcall_proxy::{Direction, Proxy};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 

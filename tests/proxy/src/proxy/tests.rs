@@ -1,6 +1,7 @@
 //! Tests of the proxy, against a server that sends back what it gets.
 
 use super::*;
+use crate::cql_frames::{BATCH, frame};
 
 /// A server that sends back what it gets.
 async fn echo_server() -> SocketAddr {
@@ -176,4 +177,40 @@ async fn what_is_held_back_arrives_in_its_order_when_it_is_let_go() {
     hears_nothing(&mut stream).await;
     proxy.hold(Direction::Down, false);
     hears(&mut stream, b"one two").await;
+}
+
+#[tokio::test]
+async fn requests_of_one_kind_are_kept_aside_and_arrive_after_their_client_has_died() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let proxy = Proxy::start_cql(anywhere, server.local_addr().unwrap()).await.unwrap();
+    let mut client = connect(&proxy).await;
+    let (mut accepted, _) = server.accept().await.unwrap();
+    proxy.keep_aside(Some(BATCH));
+    let [before, append, after] = [frame(7, b"before"), frame(BATCH, b"append"), frame(10, b"after")];
+    says(&mut client, &[&before[..], &append, &after, b"cut"].concat()).await;
+    hears(&mut accepted, &[&before[..], &after].concat()).await;
+    assert_eq!(proxy.kept_aside(), 1);
+    drop(client);
+    hears_nothing(&mut accepted).await;
+    proxy.keep_aside(None);
+    assert_eq!(hears_to_the_end(&mut accepted).await, [&append[..], b"cut"].concat());
+    assert_eq!(proxy.kept_aside(), 0);
+}
+
+#[tokio::test]
+async fn what_was_kept_aside_follows_when_its_client_goes_on() {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let proxy = Proxy::start_cql(anywhere, echo_server().await).await.unwrap();
+    let mut client = connect(&proxy).await;
+    proxy.keep_aside(Some(BATCH));
+    let (append, other) = (frame(BATCH, b"append"), frame(7, b"other"));
+    says(&mut client, &append).await;
+    hears_nothing(&mut client).await;
+    says(&mut client, &other).await;
+    hears(&mut client, &other).await;
+    proxy.keep_aside(None);
+    hears(&mut client, &append).await;
+    says(&mut client, &append).await;
+    hears(&mut client, &append).await;
 }

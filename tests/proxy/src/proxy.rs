@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+
+use crate::cql_frames::{CqlFrames, opcode};
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -41,6 +43,8 @@ struct Faults {
     /// What is held back until it is not held any more.
     holds_up: bool,
     holds_down: bool,
+    /// Requests of CQL with this opcode are kept aside.
+    keeps_aside: Option<u8>,
     /// How much later everything arrives.
     delay: Duration,
     /// Connections that were opened before this number of cuts are closed.
@@ -56,11 +60,15 @@ pub struct Proxy {
 }
 
 struct Shared {
+    /// What clients send is cut into frames of CQL.
+    is_cql: bool,
     server: Mutex<SocketAddr>,
     open: AtomicUsize,
     accepted: AtomicU64,
     /// Bytes that may still pass, in both directions of all connections together, before they are cut.
     budget: AtomicU64,
+    /// Frames that are kept aside.
+    aside: AtomicUsize,
 }
 
 impl Proxy {
@@ -69,14 +77,29 @@ impl Proxy {
     /// # Errors
     /// Where no port can be had.
     pub async fn start(server: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0)), server, false).await
+    }
+
+    /// Listens on an address and passes connections on to a server of CQL, request by request, so that some can be kept aside: see
+    /// [`keep_aside`](Self::keep_aside).
+    ///
+    /// # Errors
+    /// Where the address is taken.
+    pub async fn start_cql(address: SocketAddr, server: SocketAddr) -> io::Result<Self> {
+        Self::listen(address, server, true).await
+    }
+
+    async fn listen(address: SocketAddr, server: SocketAddr, is_cql: bool) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (faults, seen) = watch::channel(Faults::default());
         let shared = Arc::new(Shared {
+            is_cql,
             server: Mutex::new(server),
             open: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             budget: AtomicU64::new(u64::MAX),
+            aside: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, faults.clone(), seen, Arc::clone(&shared)));
@@ -90,7 +113,7 @@ impl Proxy {
 
     /// Passes new connections on to another server, such as the next life of the same one.
     pub fn redirect(&self, server: SocketAddr) {
-        *self.shared.server.lock().unwrap() = server;
+        *self.shared.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
     }
 
     /// Closes all open connections, without a word. What is under way is lost.
@@ -124,6 +147,21 @@ impl Proxy {
             Direction::Up => faults.holds_up = holds,
             Direction::Down => faults.holds_down = holds,
         });
+    }
+
+    /// Keeps requests of CQL with this opcode aside, all others go on; or lets those go that were kept. They arrive then, even if
+    /// their client has died meanwhile, unless their connection was [cut](Self::cut).
+    ///
+    /// # Panics
+    /// If this proxy was not started for CQL.
+    pub fn keep_aside(&self, opcode: Option<u8>) {
+        assert!(self.shared.is_cql, "this proxy does not know where a request begins");
+        self.faults.send_modify(|faults| faults.keeps_aside = opcode);
+    }
+
+    /// Returns how many requests are kept aside.
+    pub fn kept_aside(&self) -> usize {
+        self.shared.aside.load(Ordering::SeqCst)
     }
 
     /// Lets everything that is read from now on arrive so much later, in both directions.
@@ -188,7 +226,7 @@ async fn pass(
 ) {
     let _open = Open(&shared);
     let cuts = faults.borrow().cuts;
-    let server = *shared.server.lock().unwrap();
+    let server = *shared.server.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(server) = TcpStream::connect(server).await else { return };
     for stream in [&client, &server] {
         if stream.set_nodelay(true).is_err() {
@@ -217,11 +255,21 @@ async fn carry(
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_ON_THE_WAY_MAX);
     let mut held = faults.clone();
+    let mut sieve = (shared.is_cql && direction == Direction::Up).then(|| Sieve::new(faults.clone(), &shared.aside));
     let reading = async move {
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
-            let Ok(count @ 1..) = from.read(&mut chunk).await else { break };
-            chunk.truncate(count);
+            let passing = tokio::select! {
+                read = from.read(&mut chunk) => {
+                    let Ok(count @ 1..) = read else { break };
+                    chunk.truncate(count);
+                    match &mut sieve {
+                        Some(sieve) => sieve.sift(&chunk),
+                        None => vec![chunk],
+                    }
+                }
+                let_go = let_go(&mut sieve) => let_go,
+            };
             let (swallows, delay) = {
                 let faults = faults.borrow();
                 let swallows = match direction {
@@ -230,8 +278,17 @@ async fn carry(
                 };
                 (swallows, faults.delay)
             };
-            if !swallows && chunks.send((Instant::now() + delay, chunk)).await.is_err() {
-                break;
+            let due = Instant::now() + delay;
+            for bytes in passing.into_iter().filter(|_| !swallows) {
+                if chunks.send((due, bytes)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let Some(sieve) = sieve else { return };
+        for bytes in sieve.end().await {
+            if chunks.send((Instant::now(), bytes)).await.is_err() {
+                return;
             }
         }
     };
@@ -259,6 +316,62 @@ async fn carry(
         to.shutdown().await.ok();
     };
     tokio::join!(reading, writing);
+}
+
+/// What one client sends in CQL, and what of it is kept aside.
+struct Sieve<'a> {
+    faults: watch::Receiver<Faults>,
+    frames: CqlFrames,
+    aside: Vec<Vec<u8>>,
+    /// Frames aside, of all clients.
+    total: &'a AtomicUsize,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(faults: watch::Receiver<Faults>, total: &'a AtomicUsize) -> Self {
+        Self { faults, frames: CqlFrames::default(), aside: Vec::new(), total }
+    }
+
+    /// Returns what passes.
+    fn sift(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let kept = self.faults.borrow().keeps_aside;
+        let is_kept = |frame: &Vec<u8>| kept.is_some() && opcode(frame) == kept;
+        let (aside, passing): (Vec<_>, Vec<_>) = self.frames.push(bytes).into_iter().partition(is_kept);
+        self.total.fetch_add(aside.len(), Ordering::SeqCst);
+        self.aside.extend(aside);
+        passing
+    }
+
+    /// Waits until what is aside is let go, and returns it.
+    async fn let_go(&mut self) -> Vec<Vec<u8>> {
+        if self.aside.is_empty() || self.faults.wait_for(|faults| faults.keeps_aside.is_none()).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.total.fetch_sub(self.aside.len(), Ordering::SeqCst);
+        std::mem::take(&mut self.aside)
+    }
+
+    /// The client has ended: returns what is left, once what is aside was let go.
+    async fn end(mut self) -> Vec<Vec<u8>> {
+        let mut left = if self.aside.is_empty() { Vec::new() } else { self.let_go().await };
+        let rest = std::mem::take(&mut self.frames).rest();
+        left.extend((!rest.is_empty()).then_some(rest));
+        left
+    }
+}
+
+impl Drop for Sieve<'_> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.aside.len(), Ordering::SeqCst);
+    }
+}
+
+/// As [`Sieve::let_go`], where there is a sieve.
+async fn let_go(sieve: &mut Option<Sieve<'_>>) -> Vec<Vec<u8>> {
+    match sieve {
+        Some(sieve) => sieve.let_go().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Takes so many bytes from what may still pass; returns how many it allows.
