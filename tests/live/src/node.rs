@@ -5,16 +5,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rollcall_load::server::{Placement, Spawned};
 use rollcall_proxy::Proxy;
 use tokio::sync::Mutex;
 
 use crate::fault::{Place, node_name};
+use crate::nemesis::until;
 
 /// How long a node may take to be ready again once nothing is wrong any more. It may end a few times before, as long as it cannot reach
 /// what it needs: whoever runs it starts it again.
 const UP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long a node may take to have connected to every server.
+const WAYS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before a node is started again that ended by itself.
 const START_AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -106,6 +110,19 @@ impl Node {
                 Err(_) => tokio::time::sleep(START_AGAIN_AFTER).await, // pace: between two starts
             }
         }
+    }
+
+    /// Checks that the node goes its ways: one that went past a proxy would not be harmed.
+    ///
+    /// # Errors
+    /// Where it does not, some seconds after it was ready.
+    pub async fn check_ways(&self) -> anyhow::Result<()> {
+        let ways = || self.to_cassandra.iter().chain(&self.to_redis);
+        let unused = || ways().filter(|way| way.open_connections() == 0).map(|way| way.address().to_string());
+        if until(WAYS_TIMEOUT, || unused().next().is_none()).await {
+            return Ok(());
+        }
+        bail!("{} does not go by {}", self.name, unused().collect::<Vec<_>>().join(", "))
     }
 
     /// Kills the node with SIGKILL.

@@ -69,6 +69,8 @@ pub struct Report {
 pub struct Suffering {
     /// How many there were.
     pub count: u64,
+    /// Owners that were fenced around them; at least so many.
+    pub owners_fenced: u64,
     /// The longest that any room was silent around one.
     pub silence_ms_max: f64,
 }
@@ -124,9 +126,10 @@ impl Report {
             "{} nodes, {} Cassandra, {} rooms, {} clients in each, {:.0} s\n",
             self.nodes, self.cassandra_nodes, self.rooms, self.clients, self.seconds
         )?;
-        writeln!(out, "| fault | times | longest silence of a room |\n|---|---|---|")?;
+        writeln!(out, "| fault | times | owners fenced | longest silence of a room |\n|---|---|---|---|")?;
         for (kind, suffering) in &self.faults {
-            writeln!(out, "| {kind} | {} | {:.0} ms |", suffering.count, suffering.silence_ms_max)?;
+            let Suffering { count, owners_fenced, silence_ms_max } = suffering;
+            writeln!(out, "| {kind} | {count} | {owners_fenced} | {silence_ms_max:.0} ms |")?;
         }
         writeln!(out, "\n| | |\n|---|---|")?;
         let rows: [(&str, String); 10] = [
@@ -201,7 +204,7 @@ mod tests {
         Report {
             seed: 7,
             nodes: 3,
-            faults: BTreeMap::from([("kill", Suffering { count: 2, silence_ms_max: 3_141.6 })]),
+            faults: BTreeMap::from([("kill", Suffering { count: 2, owners_fenced: 4, silence_ms_max: 3_141.6 })]),
             unknown: 5,
             unknown_stored: 3,
             unknown_absent: 2,
@@ -219,7 +222,7 @@ mod tests {
     fn people_read_what_happened_and_what_is_wrong() {
         let text = report().markdown();
         for line in [
-            "| kill | 2 | 3142 ms |",
+            "| kill | 2 | 4 | 3142 ms |",
             "| unknown outcomes resolved | 5: 3 had been stored, 2 had not; 0 answers said so |",
             "- acked_is_stored: lost\n  the write",
             "| 1.5 s | n1 killed; Redis flushed | 0 ms | 0 ms |",

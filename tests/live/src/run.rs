@@ -189,6 +189,7 @@ impl Live<'_> {
         let began_us = run.clock.now_us();
         run.history.borrow_mut().note(format!("{began_us} µs: {}", told(step)));
         run.pulse.watch();
+        let fenced_before = self.counters.total().fenced;
         match &*step.faults {
             [one, other] => {
                 let (one, other) = tokio::join!(nemesis.inflict(one), nemesis.inflict(other));
@@ -204,6 +205,10 @@ impl Live<'_> {
         run.history.borrow_mut().note(format!("{healed_us} µs: healed"));
         let is_well = until(RECOVERY_TIMEOUT, || run.pulse.silent_since(healed_us).is_empty()).await;
         let now_us = run.clock.now_us();
+        for node in &self.stage.nodes {
+            self.counters.look(node).await;
+        }
+        let owners_fenced = self.counters.total().fenced - fenced_before;
         let silence_us = run.pulse.longest_silence_us(now_us);
         report.steps.push(StepReport {
             began_us,
@@ -215,6 +220,7 @@ impl Live<'_> {
         for fault in &step.faults {
             let suffering = report.faults.entry(fault.kind().name()).or_default();
             suffering.count += 1;
+            suffering.owners_fenced += owners_fenced;
             suffering.silence_ms_max = suffering.silence_ms_max.max(millis(silence_us));
         }
         if step.faults.iter().any(|fault| fault.kind().takes_an_owner()) {

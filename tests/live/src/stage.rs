@@ -72,6 +72,7 @@ impl Stage {
         for place in 0..usize::from(cli.nodes) {
             let node = Node::at_rest(place, &around).await?;
             node.start().await?;
+            node.check_ways().await?;
             nodes.push(node);
         }
         let mut doors = Vec::new();
