@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cluster;
 pub mod config;
+pub mod doctor;
 pub mod gateway;
 pub mod limits;
 pub mod log;

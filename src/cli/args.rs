@@ -69,11 +69,27 @@ pub enum Command {
     /// Shows and checks the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Asks the server on this machine whether it is ready: for health checks of containers.
+    ///
+    /// Exit code 0 says yes; 1 says no, and why is printed; 69 says that no server answers.
+    #[command(after_help = "Example:\n  rollcall ready --set ops.listen=127.0.0.1:7401")]
+    Ready(ReadyArguments),
+    /// Looks at everything that a server needs, and says what to do where something is missing.
+    ///
+    /// The configuration, this machine, and the servers that log and cluster need: whether they can be reached, their versions, the
+    /// settings that the promises rest on, permissions and clocks. It may be run beside a server. Exit code 1 says that something
+    /// failed.
+    #[command(
+        after_help = "Examples:\n  rollcall doctor\n  rollcall doctor --config /etc/rollcall/rollcall.toml --json"
+    )]
+    Doctor(DoctorArguments),
     /// Verifies that rooms are whole: no number is missing, and every hash fits.
     ///
-    /// Reads the data folder of a server that is stopped, or, with --url, a room of one that runs. Exit code 1 says that
-    /// something is broken; what and where is printed.
+    /// Reads the data folder of a server that is stopped, or, where log.kind is "cql", the tables, while servers go on; or, with
+    /// --url, a room of a server that runs. Nothing is changed. Exit code 1 says that something is broken; what and where is
+    /// printed.
     #[command(after_help = "Examples:\n  rollcall audit\n  rollcall audit --data /backup/rollcall-data --json\n  \
+                            rollcall audit --set log.kind=cql --set cql.contact_points=db1:9042 --room general\n  \
                             rollcall audit --url ws://127.0.0.1:7400/v1/ws --room general\n  \
                             rollcall audit --room general --anchor 1200:9f86d081884c7d65…")]
     Audit(AuditArguments),
@@ -270,10 +286,29 @@ pub struct ConfigLookArguments {
     pub config: ConfigArguments,
 }
 
+/// What `ready` takes.
+#[derive(Debug, Args)]
+pub struct ReadyArguments {
+    /// Where the configuration comes from: its `ops.listen` is asked.
+    #[command(flatten)]
+    pub config: ConfigArguments,
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Prints one line of JSON a check: check, status (ok, warn or fail), text, advice.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArguments,
+}
+
 /// What `audit` takes.
 #[derive(Debug, Args)]
 pub struct AuditArguments {
-    /// The room to verify; all rooms of the data folder unless told.
+    /// The room to verify; all rooms of the data folder or the keyspace unless told.
     #[arg(long, value_name = "ROOM")]
     pub room: Option<RoomId>,
     /// Verifies the room that the server at this address serves, instead of a data folder.

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::args::{Arguments, Command, ConfigCommand, SchemaCommand, TokenCommand};
 use super::failure::{Failure, Kind};
-use super::{audit, compact, config, history, schema, send, serve, tail, token};
+use super::{audit, compact, config, doctor, history, ready, schema, send, serve, tail, token};
 
 /// Reads the command line, does what it says, and returns the code to end with.
 pub fn run() -> ExitCode {
@@ -21,6 +21,8 @@ pub fn run() -> ExitCode {
         Command::Config(ConfigCommand::Show(arguments)) => config::show(&arguments),
         Command::Config(ConfigCommand::Default) => config::default(),
         Command::Audit(arguments) => block_on(audit::audit(&arguments)),
+        Command::Ready(arguments) => block_on(ready::ready(&arguments)),
+        Command::Doctor(arguments) => block_on(doctor::doctor(&arguments)),
         Command::Schema(SchemaCommand::Apply(arguments)) => block_on(schema::apply(&arguments)),
         Command::Compact(arguments) => block_on(compact::compact(&arguments)),
     };

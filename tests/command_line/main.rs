@@ -5,6 +5,7 @@
 mod audits;
 mod chats;
 mod configurations;
+mod doctors;
 mod program;
 mod schemas;
 mod servers;

@@ -98,7 +98,10 @@ pub const RINGS: &[Ring] = &[
         name: "cql",
         about: "the CQL log on a real Cassandra, and behind proxies that lose, delay and rewrite its answers",
         needs: &[JAVA, MAVEN],
-        steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-cql-tests"])],
+        steps: &[
+            Step::Cargo(&["build", "--package=rollcall"]),
+            Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-cql-tests"]),
+        ],
     },
     Ring {
         name: "live",

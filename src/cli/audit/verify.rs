@@ -1,7 +1,9 @@
 //! The command itself: which rooms of what.
 
+use rollcall::config::LogKind;
+
 use super::report::Report;
-use super::{folder, served};
+use super::{cql, folder, served};
 use crate::cli::args::{AuditArguments, ServerArguments};
 use crate::cli::failure::Failure;
 
@@ -16,8 +18,13 @@ pub async fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
             report.room(room, &found)?;
         }
         (_, room) => {
+            let names_a_folder = config.data.is_some();
             let config = config.load()?.config;
-            folder::rooms(&config, room.as_ref(), anchors, &mut report).await?;
+            if config.log.kind == LogKind::Cql && !names_a_folder {
+                cql::rooms(&config, room.as_ref(), anchors, &mut report).await?;
+            } else {
+                folder::rooms(&config, room.as_ref(), anchors, &mut report).await?;
+            }
         }
     }
     report.finish()

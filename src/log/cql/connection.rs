@@ -94,7 +94,11 @@ fn profile(options: &CqlOptions, datacenter: Option<&str>) -> ExecutionProfile {
         .build()
 }
 
-async fn replication(session: &Session, keyspace: &str) -> Result<Option<HashMap<String, String>>, CqlError> {
+/// Reads how a keyspace is replicated; none where there is no such keyspace.
+pub(super) async fn replication(
+    session: &Session,
+    keyspace: &str,
+) -> Result<Option<HashMap<String, String>>, CqlError> {
     let mut statement = Statement::new("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?");
     statement.set_consistency(Consistency::One);
     let refused = |reason: String| CqlError::Refused { action: "say how the keyspace is replicated", reason };
@@ -106,7 +110,7 @@ async fn replication(session: &Session, keyspace: &str) -> Result<Option<HashMap
 }
 
 /// Returns the data centres that a replication names, in order; none where it means every one that there is.
-fn datacenters_of(replication: &HashMap<String, String>) -> Option<Vec<String>> {
+pub(super) fn datacenters_of(replication: &HashMap<String, String>) -> Option<Vec<String>> {
     let class = replication.get("class").map(String::as_str).unwrap_or_default();
     if !class.ends_with("NetworkTopologyStrategy") {
         return None;

@@ -43,7 +43,7 @@ pub struct CqlLog {
     pub(super) store: Arc<Store>,
     options: Arc<CqlOptions>,
     ownerships: Arc<Ownerships>,
-    history: History,
+    pub(super) history: History,
     snapshots: Snapshots,
     /// The last bucket of rooms that have more than one, as it was seen: where the search for the tip begins.
     hints: Mutex<HashMap<RoomId, u64>>,

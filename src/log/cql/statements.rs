@@ -122,6 +122,8 @@ statements! {
          ORDER BY message_id ASC LIMIT ?"
     );
     read_hash: Read = "SELECT hash FROM {}.messages WHERE channel_id = ? AND bucket = ? AND message_id = ?";
+    /// Every partition there is: for tools.
+    list_partitions: Read = "SELECT DISTINCT channel_id, bucket FROM {}.messages";
     /// Numbers of snapshots up to one, newest first, each with its first part: the seal, if it has one.
     list_snapshots: Read = "SELECT seq, part FROM {}.snapshots WHERE channel_id = ? AND seq <= ? GROUP BY channel_id, seq LIMIT ?";
     read_parts: Read = "SELECT part, state FROM {}.snapshots WHERE channel_id = ? AND seq = ? AND part >= ? AND part < ?";

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "for tests: an unwrap is the assertion")]
 
 mod keyspace;
+mod program;
 mod scylladb;
 mod server;
 
 pub use keyspace::Keyspace;
+pub use program::rollcall;
 pub use scylladb::as_scylladb;
 pub use server::cassandra;

@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test: an unwrap is the assertion")]
 
 mod secured_cassandra;
+mod unsafe_settings;
 
 use std::fs;
 
 use rollcall::config::Secret;
+use rollcall::doctor::Status;
+use rollcall::log::cql::examine;
 use rollcall::log::cql::schema::{self, Replicas};
 use rollcall::log::{CqlCredentials, CqlError, CqlLog, CqlOptions};
 use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted};
@@ -52,6 +55,19 @@ async fn cassandra_lets_in_whom_it_knows_and_shows_who_it_is() {
     let entries = scribe.messages(1);
     let outcome = log.append(scribe.append(entries)).await;
     assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Refused(_))), "{outcome:?}");
+
+    // What the doctor says to each of them.
+    for (user, check) in [("stranger", "cql.schema"), ("reader", "cql.permissions")] {
+        let findings = examine(&options(&server, user, &format!("canary {user}"))).await;
+        let denied = findings.iter().find(|it| it.check == check && it.status == Status::Fail);
+        let denied = denied.unwrap_or_else(|| panic!("{findings:#?}"));
+        assert!(denied.text.contains("grant SELECT and MODIFY on the keyspace"), "{denied:?}");
+        assert!(!format!("{findings:?}").contains("canary"));
+    }
+    let findings = examine(&options(&server, "node", "canary node")).await;
+    assert!(findings.iter().all(|it| it.status != Status::Fail), "{findings:#?}");
+    let findings = examine(&options(&server, "node", "guessed")).await;
+    assert!(findings.len() == 1 && findings[0].text.contains("cql.password_file"), "{findings:#?}");
 
     // The node, whose rights suffice for all but making tables, on an encrypted connection.
     let node = CqlOptions { tls_ca_file: Some(server.certificate()), ..options(&server, "node", "canary node") };

@@ -1,9 +1,11 @@
 //! All of these need the server, which their names say, so that they are skipped where there is none.
 
 mod answers;
+mod audits;
 mod buckets;
 mod contract;
 mod damage;
+mod doctor;
 mod outcomes;
 mod serving;
 mod startup;

@@ -1,0 +1,29 @@
+//! The binary, as `cargo xtask test cql` builds it beside these tests.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::Keyspace;
+
+/// Runs `rollcall` with arguments, in an empty folder and without this machine's settings, on a keyspace as its log.
+///
+/// # Panics
+/// Where it was not built.
+pub fn rollcall(keyspace: &Keyspace, arguments: &[&str]) -> Output {
+    let options = keyspace.options();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary());
+    command.args(arguments).current_dir(folder.path()).env_clear();
+    command.env("ROLLCALL__LOG__KIND", "cql").env("ROLLCALL__CQL__KEYSPACE", options.keyspace);
+    command.env("ROLLCALL__CQL__CONTACT_POINTS", options.contact_points.join(","));
+    tokio::task::block_in_place(|| command.output()).unwrap()
+}
+
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // This test lies in the folder `deps` of its profile.
+    let binary = test.parent().and_then(|deps| deps.parent()).map(|profile| profile.join("rollcall"));
+    let binary = binary.unwrap_or_default();
+    assert!(binary.is_file(), "the binary is missing: run `cargo build`, or `cargo xtask test cql`");
+    binary
+}
