@@ -61,7 +61,14 @@ pub(super) fn fence_of(epoch: Option<u64>, owner: Option<uuid::Uuid>, last_seq: 
 /// Tells what an error means for the statement: refused where it cannot have been carried out, else unknown.
 pub(super) fn answer_of_error(error: &ExecutionError) -> Answer {
     let text = error.to_string();
-    if is_refusal(error) { Answer::Refused(text) } else { Answer::Unknown(text) }
+    if !is_refusal(error) {
+        return Answer::Unknown(text);
+    }
+    // Cassandra's thresholds, which hold for roles but not for superusers. Those for batches are not among them: they do not hold
+    // for conditional ones.
+    let is_threshold = text.contains("Guardrail");
+    let advice = "; set that threshold to 1MiB or more: `rollcall doctor` looks at all of them";
+    Answer::Refused(if is_threshold { text + advice } else { text })
 }
 
 fn is_refusal(error: &ExecutionError) -> bool {

@@ -81,6 +81,14 @@ pub enum CqlError {
         /// Where it is replicated to.
         datacenters: Vec<String>,
     },
+    /// A server is set so that rooms would come to a stop.
+    #[error("a CQL server cannot hold the log: {reason}; {advice}")]
+    Setting {
+        /// Which server, and what is wrong with it.
+        reason: String,
+        /// What to set instead.
+        advice: String,
+    },
     /// The servers refused something else.
     #[error("the CQL servers refused to {action}: {reason}")]
     Refused {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use scylla::client::session::Session;
 use scylla::cluster::Node;
 use scylla::deserialize::row::DeserializeRow;
@@ -16,13 +17,14 @@ use super::error::CqlError;
 use super::options::CqlOptions;
 use super::schema;
 use super::statements::Levels;
-use crate::doctor::{Finding, clock};
+use crate::doctor::{Finding, Status, clock};
 
 /// A room's name that no room can have.
 const NO_ROOM: &str = "rollcall doctor";
 
-/// The largest that a server must take at once: a body of 512 KiB and all around it, doubled for what Paxos stores beside it.
-const MUTATION_BYTES_MIN: u64 = 2 * 1024 * 1024;
+/// What a server must take at once, in bytes: the largest entry is of 512 KiB, the most entries in one append of half of that, and
+/// either comes with what is said about them. Paxos stores them once more, but not in the same write.
+const MUTATION_BYTES_MIN: u64 = 1024 * 1024;
 
 /// The first Cassandra that has Paxos v2.
 const CASSANDRA_MIN: (u32, u32) = (4, 1);
@@ -100,20 +102,40 @@ fn since_1970(now: &CqlTimeuuid) -> Duration {
     Duration::new(seconds, nanos)
 }
 
+/// Makes sure that no server is set so that a room would come to a stop for good: an append that no server can write down is never
+/// decided, and neither is anything after it. What a server does not tell, or not to us, is left to [`examine`].
+pub(super) async fn check_mutations(session: &Session) -> Result<(), CqlError> {
+    let state = session.get_cluster_state();
+    let connected = state.get_nodes_info().iter().filter(|node| node.is_connected());
+    let mutations = connected.map(async |node| {
+        let settings = read_settings(session, node).await.ok()?;
+        judge_mutations(&node.address.to_string(), |name| settings.get(name).map(String::as_str))
+    });
+    let bad = join_all(mutations).await.into_iter().flatten().find(|finding| finding.status == Status::Fail);
+    bad.map_or(Ok(()), |Finding { text, advice, .. }| {
+        Err(CqlError::Setting { reason: text, advice: advice.unwrap_or_default() })
+    })
+}
+
+async fn read_settings(session: &Session, node: &Arc<Node>) -> Result<HashMap<String, String>, CqlError> {
+    const QUERY: &str = "SELECT name, value FROM system_views.settings WHERE name IN \
+                         ('paxos_variant', 'commitlog_sync', 'commitlog_segment_size', 'max_mutation_size', \
+                         'column_value_size_fail_threshold')";
+    let rows = ask::<(String, Option<String>)>(session, Some(node), QUERY).await?;
+    Ok(rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
 /// Looks at a Cassandra node's own settings, which it shows to whoever may read its virtual tables.
 async fn settings(session: &Session, node: &Arc<Node>) -> Vec<Finding> {
-    const QUERY: &str = "SELECT name, value FROM system_views.settings WHERE name IN \
-                         ('paxos_variant', 'commitlog_sync', 'commitlog_segment_size', 'max_mutation_size')";
-    let rows = match ask::<(String, Option<String>)>(session, Some(node), QUERY).await {
-        Ok(rows) => rows,
+    let settings = match read_settings(session, node).await {
+        Ok(settings) => settings,
         Err(error) => {
             let text = format!("the settings of {} cannot be read: {error}", node.address);
             let advice = "grant SELECT on the keyspace system_views to the role, or look at its cassandra.yaml";
             return vec![Finding::warn("cql.settings", text, advice)];
         }
     };
-    let value = |name: &str| rows.iter().find(|(it, _)| it == name).and_then(|(_, value)| value.as_deref());
-    judge_settings(&node.address.to_string(), value)
+    judge_settings(&node.address.to_string(), |name| settings.get(name).map(String::as_str))
 }
 
 fn judge_settings<'a>(node: &str, value: impl Fn(&str) -> Option<&'a str>) -> Vec<Finding> {
@@ -139,19 +161,31 @@ fn judge_settings<'a>(node: &str, value: impl Fn(&str) -> Option<&'a str>) -> Ve
              copies lose power at once",
         ),
     };
+    let mutations = judge_mutations(node, &value);
+    let threshold = value("column_value_size_fail_threshold");
+    let values = threshold.filter(|it| bytes(it).is_some_and(|bytes| bytes < MUTATION_BYTES_MIN)).map(|threshold| {
+        let text = format!("column_value_size_fail_threshold of {node} is {threshold}");
+        let advice = "leave it out, or set it to 1MiB or more: larger bodies and snapshots are refused";
+        Finding::fail("cql.values", text, advice)
+    });
+    [paxos, sync].into_iter().chain(mutations).chain(values).collect()
+}
+
+/// Looks at how much a node takes at once; none where it does not tell. Cassandra's thresholds for batches do not matter: they do
+/// not hold for conditional ones.
+fn judge_mutations<'a>(node: &str, value: impl Fn(&str) -> Option<&'a str>) -> Option<Finding> {
+    const CHECK: &str = "cql.mutations";
     let segment = value("commitlog_segment_size").and_then(bytes);
     // Half a segment is what Cassandra takes where nothing else is set.
-    let largest = value("max_mutation_size").and_then(bytes).or(segment.map(|bytes| bytes / 2));
-    let mutation = largest.map(|largest| {
-        let text = format!("{node} takes writes of up to {} KiB", largest / 1024);
-        if largest < MUTATION_BYTES_MIN {
-            let advice = "raise `commitlog_segment_size` to 8MiB or more: a body may have 512 KiB";
-            Finding::fail("cql.mutations", text, advice)
-        } else {
-            Finding::ok("cql.mutations", text)
-        }
-    });
-    [paxos, sync].into_iter().chain(mutation).collect()
+    let largest = value("max_mutation_size").and_then(bytes).or(segment.map(|bytes| bytes / 2))?;
+    let text = format!("{node} takes writes of up to {} KiB", largest / 1024);
+    Some(if largest < MUTATION_BYTES_MIN {
+        let advice = "leave `max_mutation_size` out and set `commitlog_segment_size` to 8MiB or more: an append that is larger \
+                      is never decided, and its room stops";
+        Finding::fail(CHECK, text, advice)
+    } else {
+        Finding::ok(CHECK, text)
+    })
 }
 
 async fn keyspace(session: &Session, options: &CqlOptions, is_scylladb: bool) -> Vec<Finding> {
@@ -263,7 +297,6 @@ fn bytes(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Status;
 
     fn judged(settings: &[(&str, &str)]) -> Vec<(&'static str, Status)> {
         let value = |name: &str| settings.iter().find(|(it, _)| *it == name).map(|&(_, value)| value);
@@ -275,10 +308,13 @@ mod tests {
         let [paxos, commitlog, mutations] = ["cql.paxos", "cql.commitlog", "cql.mutations"];
         let good = [("paxos_variant", "v2"), ("commitlog_sync", "group"), ("commitlog_segment_size", "32MiB")];
         assert_eq!(judged(&good), [(paxos, Status::Ok), (commitlog, Status::Ok), (mutations, Status::Ok)]);
-        let as_delivered = [("paxos_variant", "v1"), ("commitlog_sync", "periodic"), ("max_mutation_size", "1024KiB")];
+        let as_delivered = [("paxos_variant", "v1"), ("commitlog_sync", "periodic"), ("max_mutation_size", "1023KiB")];
         let expected = [(paxos, Status::Fail), (commitlog, Status::Warn), (mutations, Status::Fail)];
         assert_eq!(judged(&as_delivered), expected);
         assert_eq!(judged(&[]), [(paxos, Status::Fail), (commitlog, Status::Warn)]);
+        let value =
+            |threshold| judged(&[&good[..], &[("column_value_size_fail_threshold", threshold)]].concat())[3..].to_vec();
+        assert_eq!((value(""), value("1MiB"), value("100KiB")), (vec![], vec![], vec![("cql.values", Status::Fail)]));
     }
 
     #[test]

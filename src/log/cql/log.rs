@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{check_keyspace, connect, prepare_error};
 use super::error::CqlError;
+use super::examine::check_mutations;
 use super::health::Health;
 use super::history::History;
 use super::options::CqlOptions;
@@ -61,6 +62,7 @@ impl CqlLog {
         let session = connect(&options).await?;
         check_keyspace(&session, &options).await?;
         schema::version(&session, &options).await?;
+        check_mutations(&session).await?;
         let statements = Statements::prepare(&session, &options.keyspace, Levels::from(options.consistency)).await;
         let statements = statements.map_err(|error| prepare_error(&options.keyspace, &error))?;
         let store = Arc::new(Store { session, statements });

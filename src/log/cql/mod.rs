@@ -14,6 +14,8 @@
 //!   repeats a write, never runs two of one, and its errors are told apart in one place (`answers.rs`).
 //! - Read entries are checked against the chain of hashes. What does not fit is never shown, nor anything numbered after it;
 //!   what comes before it stays readable.
+//! - An append is one conditional batch of one partition. Servers' thresholds for batches (Cassandra's
+//!   `batch_size_fail_threshold`, 50 KiB) do not hold for such; `max_mutation_size` does, and is looked at when the log is opened.
 //! - `schema.cql` is the one DDL; [`schema`] applies it. Nothing here makes or changes a table when a server starts.
 
 mod answers;

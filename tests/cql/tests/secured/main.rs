@@ -75,6 +75,21 @@ async fn cassandra_lets_in_whom_it_knows_and_shows_who_it_is() {
     let mut scribe = Scribe::activate(&log, "room", 2).await;
     let entries = scribe.commit_messages(&log, 3).await;
     assert_eq!(read_all(&log, &scribe.room).await, entries);
+
+    // A threshold of the server's, which holds for roles, refuses for certain: the room goes on under the same fence.
+    let large = vec![scribe.clone().message(&"\u{1f600}".repeat(30_000))];
+    match log.append(scribe.append(large)).await {
+        AppendOutcome::NotCommitted(NotCommitted::Refused(reason)) => {
+            let says_what_to_do = reason.contains("column_value_size") && reason.contains("1MiB or more");
+            assert!(says_what_to_do, "{reason}");
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+    let entries = [entries, scribe.commit_messages(&log, 1).await].concat();
+    assert_eq!(read_all(&log, &scribe.room).await, entries);
+    let findings = examine(&superuser).await;
+    assert!(findings.iter().any(|it| it.check == "cql.values" && it.status == Status::Fail), "{findings:#?}");
+
     let connections = "SELECT ssl_enabled FROM system_views.clients WHERE username = 'node' ALLOW FILTERING";
     let encrypted = server.query(connections);
     assert!(!encrypted.is_empty() && encrypted.iter().all(|row| row[0] == Some(vec![1])), "{encrypted:?}");

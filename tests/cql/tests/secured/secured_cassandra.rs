@@ -29,7 +29,8 @@ impl SecuredCassandra {
             let settings = format!(
                 "authenticator: PasswordAuthenticator\nauthorizer: CassandraAuthorizer\nclient_encryption_options:\n  \
                  enabled: true\n  optional: true\n  keystore: {}\n  keystore_password: {STORE_PASSWORD}\n  \
-                 store_type: PKCS12\n",
+                 store_type: PKCS12\n\
+                 column_value_size_fail_threshold: 100KiB\n",
                 server.key_store().display()
             );
             let yaml = server.cassandra.folder(0).join("conf/cassandra.yaml");
