@@ -2,6 +2,7 @@
 //!
 //! Labels have few values: never a room, a user or an address, and nothing that a client chooses.
 
+mod cluster;
 mod figures;
 mod process;
 
@@ -20,6 +21,7 @@ use rollcall_protocol::{CloseCode, ErrorCode, Format, Kind};
 use crate::auth::AuthError;
 use figures::FiguresCollector;
 
+pub use cluster::ClusterFigures;
 pub use figures::Figures;
 
 /// One label and its value.

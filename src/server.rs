@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_actors::cluster::Standing;
 use rollcall_actors::limits::ACTIVATION_PAUSE_MS;
-use rollcall_actors::ports::{Log, Ports};
+use rollcall_actors::ports::{Log, Ports, Takeovers};
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
 use rollcall_protocol::{CloseCode, Kind};
 use tokio::net::TcpListener;
@@ -17,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthSetupError, TokenVerifier};
-use crate::cluster::Alone;
+use crate::cluster::{JoinError, Membership};
 use crate::config::{Config, ConfigError, LogKind, SecretError};
 use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
 use crate::limits::FILES_RESERVED;
 use crate::log::{
     COMMIT_BUCKETS_US, CqlError, CqlLog, CqlOptions, EmbeddedLog, EmbeddedOptions, LogStats, NodeLog, OpenError,
 };
-use crate::metrics::{Figures, Metrics};
+use crate::metrics::{ClusterFigures, Figures, Metrics};
 use crate::ops::{Check, Ops, OpsError, Readiness};
 
 pub use tuning::{Tuning, WrapLog};
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The ops listener could not be started.
     #[error(transparent)]
     Ops(#[from] OpsError),
+    /// The server cannot be a node of its cluster.
+    #[error(transparent)]
+    Cluster(#[from] JoinError),
     /// An actor could not be started.
     #[error("failed to start the actors: {0}")]
     Actors(String),
@@ -122,25 +126,38 @@ impl Server {
             listener.local_addr().map_err(|source| StartError::Listen { address: config.listen.public, source })?;
 
         let settings = gateway_settings(&config, &tuning);
-        let log = open_log(&config, tuning.log).await?;
+        let (log, takeovers) = open_log(&config, tuning.log).await?;
         let verifier = TokenVerifier::open(&config.auth, &config.data.dir)?;
-        let ports = Ports {
-            log: (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>),
-            ownership: Arc::new(Alone),
-            clock: Arc::clone(&tuning.clock),
+        let ports =
+            Ports { log: (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>), clock: Arc::clone(&tuning.clock) };
+        let rooms = room_settings(&config);
+        let (directory, membership) = match config.cluster.node.as_deref().zip(takeovers) {
+            None => (Directory::start(ports, rooms).await, None),
+            Some((node, takeovers)) => {
+                let (membership, cluster) = Membership::prepare(&config, node, takeovers).await?;
+                (Directory::start_in_cluster(ports, rooms, cluster).await, Some(membership))
+            }
         };
-        let directory = Directory::start(ports, room_settings(&config))
-            .await
-            .map_err(|error| StartError::Actors(error.to_string()))?;
+        let directory = directory.map_err(|error| StartError::Actors(error.to_string()))?;
         let figures = {
-            let (directory, log) = (directory.clone(), Arc::downgrade(&log));
-            move || figures(&directory, log.upgrade().map(|log| log.stats()).unwrap_or_default())
+            let (directory, log, membership) = (directory.clone(), Arc::downgrade(&log), membership.clone());
+            move || {
+                let log = log.upgrade().map(|log| log.stats()).unwrap_or_default();
+                figures(&directory, log, membership.as_ref())
+            }
         };
         let metrics = Metrics::new(figures);
         let readiness = Readiness::default();
         let serving = readiness.check("serving", "starting");
         let probed = Arc::downgrade(&log);
         readiness.probe("log", move || probed.upgrade().map_or_else(|| Some("closed".to_owned()), |log| log.away()));
+        if let Some(membership) = membership {
+            readiness.notice("redis", move || membership.away());
+        }
+        if let Some(cluster) = directory.cluster() {
+            let view = cluster.view();
+            readiness.probe("cluster", move || standing(view.borrow().standing));
+        }
         let ops = Ops::start(config.ops.listen, metrics.clone(), readiness)?;
         let gateway = Arc::new(Gateway {
             directory,
@@ -172,6 +189,24 @@ impl Server {
     /// Returns where operators look; with the port that was given for port 0.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops.address()
+    }
+
+    /// Waits until the server cannot go on; forever as long as it can. Another server that has its name in the cluster, and was there
+    /// before, is a reason.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn cannot_go_on(&self) -> String {
+        let Some(cluster) = self.gateway.directory.cluster() else { return std::future::pending().await };
+        let mut view = cluster.view();
+        let taken = view.wait_for(|view| matches!(view.standing, Standing::NameTaken { .. })).await;
+        match taken {
+            Ok(_) => format!(
+                "another server runs as node {} of the cluster: give each a `cluster.node` of its own",
+                cluster.me().node.0
+            ),
+            Err(_) => "the node's task has ended; this is a bug of rollcall".to_owned(),
+        }
     }
 
     /// Returns the server's rooms.
@@ -206,6 +241,7 @@ impl Server {
         if tokio::time::timeout(timeout, self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "some connections did not end in time");
         }
+        self.gateway.directory.end().await;
         self.gateway.sessions.stop();
         let log = Arc::clone(&self.log);
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
@@ -213,9 +249,13 @@ impl Server {
     }
 }
 
-async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<Arc<dyn NodeLog>, StartError> {
+/// A log, and where nodes of a cluster that share it tell of their take-overs.
+type OpenedLog = (Arc<dyn NodeLog>, Option<Arc<dyn Takeovers>>);
+
+async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<OpenedLog, StartError> {
     if config.log.kind == LogKind::Cql {
-        return Ok(Arc::new(CqlLog::open(CqlOptions::from_settings(&config.cql)?).await?));
+        let log = Arc::new(CqlLog::open(CqlOptions::from_settings(&config.cql)?).await?);
+        return Ok((Arc::clone(&log) as Arc<dyn NodeLog>, Some(log)));
     }
     let dir = config.data.dir.clone();
     let options = EmbeddedOptions {
@@ -224,11 +264,23 @@ async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<Arc<dyn N
         ..options
     };
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, options)).await;
-    Ok(Arc::new(opened.expect("opening the log does not panic")?))
+    Ok((Arc::new(opened.expect("opening the log does not panic")?), None))
+}
+
+/// Says why a node should not be sent clients; none where it should.
+fn standing(standing: Standing) -> Option<String> {
+    match standing {
+        Standing::Member => None,
+        Standing::Claiming => Some("asks Redis for its name".to_owned()),
+        Standing::ClockWrong { ahead_ms } => Some(format!(
+            "this machine's clock is {ahead_ms} ms ahead of Redis's: it takes no rooms before that is mended"
+        )),
+        Standing::NameTaken { .. } => Some("another server has this node's name".to_owned()),
+    }
 }
 
 /// Returns what rooms and log have counted.
-fn figures(directory: &Directory, log: LogStats) -> Figures {
+fn figures(directory: &Directory, log: LogStats, membership: Option<&Membership>) -> Figures {
     let bounds = COMMIT_BUCKETS_US.iter().map(|&us| us as f64 / 1e6).chain([f64::INFINITY]);
     Figures {
         rooms: directory.active_rooms() as u64,
@@ -244,6 +296,10 @@ fn figures(directory: &Directory, log: LogStats) -> Figures {
         log_written_bytes: log.bytes,
         log_sync_s: log.commit_us as f64 / 1e6,
         log_syncs_by_s: bounds.zip(log.commits_by_time).collect(),
+        cluster: directory
+            .cluster()
+            .zip(membership)
+            .map(|(cluster, membership)| ClusterFigures::of(cluster, membership)),
     }
 }
 

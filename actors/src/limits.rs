@@ -28,3 +28,9 @@ pub const TARGET_LOOK_ENTRIES_MAX: u64 = 8_192;
 
 /// Size of the bodies on one page of history, in bytes; the entry that takes it past that is the last.
 pub const HISTORY_PAGE_BYTES_MAX: usize = 4 * BATCH_BYTES_MAX;
+
+/// Requests that a node of a cluster takes for rooms that are not open on it, and has not answered; past that it answers `busy`.
+pub const NODE_QUEUE_ENTRIES_MAX: usize = 64 * 1024;
+
+/// Size of their bodies, in bytes.
+pub const NODE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -5,7 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
+
+use crate::cluster::NodeRef;
+use crate::cluster::ownership::{RedisAnswer, RedisCommand};
 
 /// A future that a port returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -269,17 +273,58 @@ pub trait Takeovers: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub Arc<str>);
 
-/// Who should own a room: a matter of liveness alone. Safety is the log's, so a wrong or stale answer costs time and nothing
-/// else.
+/// Where it is kept which nodes live and which rooms they own: a matter of liveness alone. Safety is the log's, so a wrong, stale
+/// or missing answer costs time and nothing else.
 pub trait Ownership: Send + Sync + 'static {
-    /// Says where the room should be active: here (none), or on another node.
-    fn locate<'a>(&'a self, room: &'a RoomId) -> PortFuture<'a, Option<NodeId>>;
+    /// Runs one command, each atomically by itself, and says what became of it within a second or so. One that failed may have
+    /// been carried out, or may be still.
+    fn run<'a>(&'a self, command: &'a RedisCommand) -> PortFuture<'a, RedisAnswer>;
 }
 
 /// Carries envelopes between nodes, each at most once and in any order.
 pub trait Bus: Send + Sync + 'static {
-    /// Sends an envelope to a node; it may be lost without a sign.
-    fn send(&self, to: &NodeId, envelope: bytes::Bytes);
+    /// Sends an envelope to a node; it may be lost without a sign. Does not block.
+    fn send(&self, to: &NodeId, envelope: Bytes);
+
+    /// Returns how many envelopes may have been lost on this side. When it has grown, whoever watches rooms here is to be told of
+    /// all of them.
+    fn losses(&self) -> u64;
+}
+
+/// What comes in for a node.
+pub trait Inbound: Send + 'static {
+    /// Returns what comes next, and waits for it.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    fn next(&mut self) -> PortFuture<'_, InboundEvent>;
+}
+
+/// What comes in, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboundEvent {
+    /// The bus has confirmed the subscription: what is sent from here on comes.
+    Subscribed,
+    /// What another node has sent; from anybody who can reach the bus, and to be checked.
+    Envelope(Bytes),
+    /// What was sent since the event before may be lost, until the next [`InboundEvent::Subscribed`].
+    Interrupted,
+}
+
+/// The ports that a node of a cluster is given besides.
+pub struct ClusterPorts {
+    /// Which node this is, in a life of its own.
+    pub me: NodeRef,
+    /// Where clients find it; none where they are not sent to it.
+    pub connect: Option<Arc<str>>,
+    /// What says who owns what.
+    pub ownership: Arc<dyn Ownership>,
+    /// What carries its envelopes.
+    pub bus: Arc<dyn Bus>,
+    /// What brings it those of others.
+    pub inbound: Box<dyn Inbound>,
+    /// Where nodes tell of rooms that they took over.
+    pub takeovers: Arc<dyn Takeovers>,
 }
 
 /// The ports that rooms are given.
@@ -287,8 +332,6 @@ pub trait Bus: Send + Sync + 'static {
 pub struct Ports {
     /// What their history is kept in.
     pub log: Arc<dyn Log>,
-    /// Who says which of them are this node's.
-    pub ownership: Arc<dyn Ownership>,
     /// What their entries are stamped by.
     pub clock: Arc<dyn Clock>,
 }

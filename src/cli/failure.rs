@@ -132,6 +132,7 @@ impl From<StartError> for Failure {
             StartError::Auth(error) => error.into(),
             StartError::Cql(error) => error.into(),
             StartError::Password(error) => Self::new(Kind::Config, error),
+            StartError::Cluster(error) => Self::new(Kind::Config, error),
             StartError::Listen { ref source, .. } => Self::new(kind_of(source), &error),
             StartError::Ops(ref ops) => Self::new(kind_of(&ops.source), &error),
             StartError::Actors(_) => Self::new(Kind::Io, error),

@@ -42,12 +42,20 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
         config = loaded.file.as_deref().map(absolute),
         "serving"
     );
-    let number = signals.next().await;
-    tracing::info!(signal = number, "stopping; a second signal ends at once");
+    let (mode, served) = tokio::select! {
+        number = signals.next() => {
+            tracing::info!(signal = number, "stopping; a second signal ends at once");
+            (StopMode::Graceful, Ok(()))
+        }
+        reason = server.cannot_go_on() => {
+            tracing::error!(%reason, "stopping");
+            (StopMode::Quick, Err(Failure::new(Kind::Config, reason)))
+        }
+    };
     tokio::select! {
-        () = server.stop(StopMode::Graceful) => {
+        () = server.stop(mode) => {
             tracing::info!("stopped");
-            Ok(())
+            served
         }
         // As if the signal had not been caught.
         number = signals.next() => std::process::exit(128 + number),

@@ -1,23 +1,43 @@
-//! Nodes in one process: a server by itself, and several that a test runs side by side.
+//! Nodes of one process, which a test runs side by side: what Redis does for others, without it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use rollcall_actors::ports::{Bus, NodeId, Ownership, PortFuture};
-use rollcall_protocol::RoomId;
+use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand, RedisKeys};
+use rollcall_actors::ports::{Bus, Inbound, InboundEvent, NodeId, Ownership, PortFuture};
 use tokio::sync::mpsc;
 
 /// Envelopes that may wait for a node; what comes on top of them is lost, as a bus may lose it.
 const INBOX_ENVELOPES_MAX: usize = 4_096;
 
-/// The ownership of a server that has no others beside it: every room is its own.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Alone;
+/// Who owns what among the nodes of one process. Clones share it.
+#[derive(Debug, Clone)]
+pub struct LocalOwnership {
+    keys: Arc<Mutex<RedisKeys>>,
+    began: Instant,
+    began_ms: u64,
+}
 
-impl Ownership for Alone {
-    fn locate<'a>(&'a self, _room: &'a RoomId) -> PortFuture<'a, Option<NodeId>> {
-        Box::pin(std::future::ready(None))
+impl LocalOwnership {
+    /// Begins with no keys, at a time of day in milliseconds since 1970.
+    pub fn new(now_ms: u64) -> Self {
+        Self { keys: Arc::default(), began: Instant::now(), began_ms: now_ms }
+    }
+
+    /// Forgets everything, as a Redis does that is wiped.
+    pub fn wipe(&self) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = RedisKeys::default();
+    }
+}
+
+impl Ownership for LocalOwnership {
+    fn run<'a>(&'a self, command: &'a RedisCommand) -> PortFuture<'a, RedisAnswer> {
+        let passed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = keys.run(self.began_ms.saturating_add(passed_ms), command);
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -30,12 +50,24 @@ pub struct LocalBus {
     inboxes: Arc<Mutex<BTreeMap<NodeId, mpsc::Sender<Bytes>>>>,
 }
 
+/// What a node gets from a [`LocalBus`].
+#[derive(Debug)]
+pub struct LocalInbound {
+    envelopes: mpsc::Receiver<Bytes>,
+    has_subscribed: bool,
+}
+
 impl LocalBus {
     /// Joins as a node, and returns what others send it. A node of the same name gets nothing from then on.
-    pub fn join(&self, node: NodeId) -> mpsc::Receiver<Bytes> {
-        let (sender, inbox) = mpsc::channel(INBOX_ENVELOPES_MAX);
+    pub fn join(&self, node: NodeId) -> LocalInbound {
+        let (sender, envelopes) = mpsc::channel(INBOX_ENVELOPES_MAX);
         self.inboxes().insert(node, sender);
-        inbox
+        LocalInbound { envelopes, has_subscribed: false }
+    }
+
+    /// Lets a node get nothing from now on, as one does that is cut off.
+    pub fn cut_off(&self, node: &NodeId) {
+        self.inboxes().remove(node);
     }
 
     fn inboxes(&self) -> MutexGuard<'_, BTreeMap<NodeId, mpsc::Sender<Bytes>>> {
@@ -50,19 +82,45 @@ impl Bus for LocalBus {
             let _ = inbox.try_send(envelope);
         }
     }
+
+    fn losses(&self) -> u64 {
+        0
+    }
+}
+
+impl Inbound for LocalInbound {
+    fn next(&mut self) -> PortFuture<'_, InboundEvent> {
+        Box::pin(async {
+            if !std::mem::replace(&mut self.has_subscribed, true) {
+                return InboundEvent::Subscribed;
+            }
+            match self.envelopes.recv().await {
+                Some(envelope) => InboundEvent::Envelope(envelope),
+                None => std::future::pending().await,
+            }
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn node(name: &str) -> NodeId {
         NodeId(name.into())
     }
 
-    #[tokio::test]
-    async fn a_server_by_itself_owns_every_room() {
-        assert_eq!(Alone.locate(&RoomId::parse("general").unwrap()).await, None);
+    async fn envelopes(inbound: &mut LocalInbound) -> Vec<Bytes> {
+        let mut envelopes = Vec::new();
+        while let Ok(event) = tokio::time::timeout(Duration::from_millis(20), inbound.next()).await {
+            match event {
+                InboundEvent::Envelope(envelope) => envelopes.push(envelope),
+                event => assert_eq!(event, InboundEvent::Subscribed),
+            }
+        }
+        envelopes
     }
 
     #[tokio::test]
@@ -72,10 +130,8 @@ mod tests {
         for envelope in ["1", "2", "3"] {
             bus.clone().send(&node("ann"), Bytes::from(envelope));
         }
-        for envelope in ["1", "2", "3"] {
-            assert_eq!(ann.recv().await.unwrap(), envelope);
-        }
-        assert!(bob.try_recv().is_err(), "nothing was sent there");
+        assert_eq!(envelopes(&mut ann).await, ["1", "2", "3"]);
+        assert!(envelopes(&mut bob).await.is_empty(), "nothing was sent there");
     }
 
     #[tokio::test]
@@ -86,16 +142,13 @@ mod tests {
         for number in 0..=INBOX_ENVELOPES_MAX {
             bus.send(&node("ann"), Bytes::from(number.to_string()));
         }
-        let mut received = Vec::new();
-        while let Ok(envelope) = ann.try_recv() {
-            received.push(envelope);
-        }
+        let received = envelopes(&mut ann).await;
         assert_eq!(received.len(), INBOX_ENVELOPES_MAX, "one was too many");
         assert_eq!(received[0], "0");
 
         let mut again = bus.join(node("ann"));
         bus.send(&node("ann"), Bytes::from("to the newer one"));
-        assert_eq!(again.recv().await.unwrap(), "to the newer one");
-        assert_eq!(ann.recv().await, None);
+        assert_eq!(envelopes(&mut again).await, ["to the newer one"]);
+        assert!(envelopes(&mut ann).await.is_empty());
     }
 }

@@ -1,6 +1,8 @@
-//! Adapters of the ports between nodes. A server by itself is a cluster of one: it owns every room and has nobody to talk to.
+//! Adapters of the ports between nodes: Redis, and the nodes of one process.
 
 mod local;
+mod member;
 pub mod redis;
 
-pub use local::{Alone, LocalBus};
+pub use local::{LocalBus, LocalInbound, LocalOwnership};
+pub use member::{JoinError, Membership};

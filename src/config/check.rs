@@ -115,14 +115,14 @@ impl Cql {
     }
 }
 
-fn has_port(point: &str) -> bool {
+pub(super) fn has_port(point: &str) -> bool {
     point
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// Returns a secret with the setting that it came from: itself, or a file that holds it, without one line end.
-fn read_secret(
+pub(super) fn read_secret(
     (setting, secret): (&'static str, Option<&Secret>),
     (file_setting, file): (&'static str, Option<&Path>),
 ) -> Result<Option<(&'static str, Secret)>, SecretError> {
@@ -177,6 +177,9 @@ impl Config {
         if self.log.kind == LogKind::Cql
             && let Err((setting, reason)) = self.cql.check()
         {
+            return refuse(setting, reason);
+        }
+        if let Err((setting, reason)) = self.check_cluster() {
             return refuse(setting, reason);
         }
         if self.log.gather_window_us > GATHER_WINDOW_US_MAX {

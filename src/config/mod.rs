@@ -7,6 +7,7 @@
 //! and the check for unknown keys are made from it. Nothing here opens a port or touches the data folder.
 
 mod check;
+mod cluster;
 mod error;
 mod layers;
 mod print;
@@ -22,8 +23,8 @@ pub use layers::{FlagValue, Loaded, Sources};
 pub use print::{default_toml, effective_json, effective_toml};
 pub use secret::Secret;
 pub use settings::{
-    Auth, Config, Cql, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Rooms, SECTIONS,
+    Auth, Cluster, Config, Cql, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Redis, Rooms, SECTIONS,
 };
 pub use source::Source;
 pub use table::{SectionRow, SettingRow};
-pub use value::{LogFormat, LogKind};
+pub use value::{LogFormat, LogKind, RedisKind};

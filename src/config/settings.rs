@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::table::settings;
-use super::{LogFormat, LogKind, Secret};
+use super::{LogFormat, LogKind, RedisKind, Secret};
 use crate::log::CqlConsistency;
 
 settings! {
@@ -130,6 +130,40 @@ settings! {
         /// A file of certificates, in PEM: with it connections are encrypted, and a server's certificate must be vouched for
         /// by one of these and name the address that it is connected to by.
         tls_ca_file: Option<PathBuf> = None,
+    }
+
+    /// Several servers that are one.
+    cluster: Cluster {
+        /// This server's name among them, of letters, digits, `-`, `_` and `.`; no other may have it. Not set: the server is by
+        /// itself. With it rooms are kept where all servers reach them (`log.kind` is "cql"), the servers find one another through
+        /// Redis, and all have the same `auth.secret`.
+        node: Option<String> = None,
+        /// Where clients find this server, as other servers and `GET /v1/connect` tell them, such as
+        /// "wss://chat1.example.org". Not set: they are not sent here.
+        connect: Option<String> = None,
+    }
+
+    /// Redis 7 or later, or Valkey, where `cluster.node` is set: who lives, who owns which room, and what servers tell one another.
+    /// Nothing that is acknowledged depends on what it keeps.
+    redis: Redis {
+        /// "single": one server. "sentinel": a master that Sentinels watch. "cluster": a Redis Cluster.
+        kind: RedisKind = RedisKind::Single,
+        /// The server, the Sentinels, or some of the servers of the Redis Cluster, each with its port.
+        servers: Vec<String> = vec!["127.0.0.1:6379".to_owned()],
+        /// The name under which the Sentinels know the master.
+        sentinel_master: Option<String> = None,
+        /// Whether connections are encrypted.
+        tls: bool = false,
+        /// A file of certificates, in PEM, by one of which a server's must be vouched for. Not set: those of this machine.
+        tls_ca_file: Option<PathBuf> = None,
+        /// The user to log in as. Not set: the default one.
+        user: Option<String> = None,
+        /// The password. Prefer password_file, which keeps it out of this file.
+        password: Option<Secret> = None,
+        /// A file with the password; one line end after it is left out.
+        password_file: Option<PathBuf> = None,
+        /// A file with the password of the Sentinels themselves, if they ask for one.
+        sentinel_password_file: Option<PathBuf> = None,
     }
 
     /// A graceful stop.

@@ -26,6 +26,18 @@ pub enum LogKind {
     Cql,
 }
 
+/// What Redis consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedisKind {
+    /// One server.
+    Single,
+    /// A master that Sentinels watch.
+    Sentinel,
+    /// A Redis Cluster.
+    Cluster,
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +66,7 @@ kinds! {
     SocketAddr: "an address with a port, such as \"127.0.0.1:7400\" or \"[::1]:7400\"",
     Vec<String>: "a list of strings",
     LogKind: "\"embedded\" or \"cql\"",
+    RedisKind: "\"single\", \"sentinel\" or \"cluster\"",
     CqlConsistency: "\"local\" or \"global\"",
     LogFormat: "\"auto\", \"json\" or \"pretty\"",
 }

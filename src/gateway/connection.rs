@@ -10,10 +10,9 @@ use std::time::Instant as StdInstant;
 use futures_util::FutureExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use rollcall_actors::room::Answer;
 use rollcall_actors::shell::{Asker, Inbox, Mail, Reply, Viewed};
 use rollcall_protocol::{
-    CloseCode, ErrorCode, ErrorFrame, Format, GoingAway, History, Outgoing, OutgoingPush, Ping, RoomId, Signal,
+    Ack, CloseCode, ErrorCode, ErrorFrame, Format, GoingAway, History, Outgoing, OutgoingPush, Ping, RoomId, Signal,
 };
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -276,20 +275,21 @@ impl Connection {
     fn answer(&mut self, id: u64, reply: Reply) -> Option<Box<Result<Viewed, ErrorFrame>>> {
         self.open -= 1;
         match reply {
-            Reply::Write { answer, began } => self.written(id, answer, began),
+            Reply::Write { answer, began } => self.written(id, answer.map_err(|refusal| refusal.to_frame(true)), began),
+            Reply::Forwarded { answer, began } => self.written(id, answer, began),
             Reply::Joined(result) => self.joined(id, *result),
             Reply::View(view) => return Some(view),
         }
         None
     }
 
-    fn written(&mut self, id: u64, answer: Answer, began: StdInstant) {
+    fn written(&mut self, id: u64, answer: Result<Ack, ErrorFrame>, began: StdInstant) {
         match answer {
             Ok(ack) => {
                 self.gateway.metrics.acked(began.elapsed());
                 self.feed(&Outgoing::Ok(id, ack));
             }
-            Err(refusal) => self.refuse(Some(id), &refusal.to_frame(true)),
+            Err(error) => self.refuse(Some(id), &error),
         }
     }
 

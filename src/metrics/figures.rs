@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use rollcall_protocol::Kind;
 
+use super::cluster::ClusterFigures;
+
 /// What rooms and log have counted.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
@@ -39,6 +41,8 @@ pub struct Figures {
     pub log_sync_s: f64,
     /// Syncs by their time: an upper bound in seconds, and the syncs that took at most that and more than the bound before.
     pub log_syncs_by_s: Vec<(f64, u64)>,
+    /// Of a node of a cluster: its life among the others.
+    pub cluster: Option<ClusterFigures>,
 }
 
 /// Reads the figures for a scrape.
@@ -84,6 +88,9 @@ impl Collector for FiguresCollector {
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        if let Some(cluster) = &figures.cluster {
+            cluster.encode(&mut encoder)?;
         }
         let written = ConstCounter::new(figures.log_written_bytes);
         let help = "Bytes of bodies and snapshots that the log has made durable.";

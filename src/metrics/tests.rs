@@ -23,6 +23,7 @@ fn text_of_a_server_to_which_everything_happened() -> String {
         log_written_bytes: 8,
         log_sync_s: 0.001,
         log_syncs_by_s: vec![(0.000_5, 0), (0.002, 1), (f64::INFINITY, 0)],
+        cluster: Some(ClusterFigures { peers: 2, ..ClusterFigures::default() }),
     };
     let metrics = Metrics::new(move || figures.clone());
     metrics.connection_opened(Format::Json);
@@ -68,6 +69,8 @@ fn what_happened_is_counted() {
         "rollcall_log_sync_duration_seconds_bucket{le=\"0.002\"} 1",
         "rollcall_log_entries_total 3",
         "rollcall_log_reopens_total 4",
+        "rollcall_cluster_peers 2",
+        "rollcall_cluster_sent_total{kind=\"batch\"} 0",
         "rollcall_log_appends_total 2",
         "rollcall_log_refused_appends_total 5",
         "rollcall_log_activations_total 6",

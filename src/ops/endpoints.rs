@@ -25,7 +25,7 @@ pub struct Observed {
 #[derive(Serialize)]
 struct Report {
     ready: bool,
-    /// Each check: `ok`, or why it is not passed.
+    /// Each check: `ok`, or why it is not passed or what else operators should see.
     checks: BTreeMap<&'static str, String>,
 }
 
@@ -45,7 +45,7 @@ async fn live() -> &'static str {
 
 async fn ready(State(observed): State<Observed>, RawQuery(query): RawQuery) -> Response {
     let checks = observed.readiness.checks();
-    let ready = checks.values().all(Option::is_none);
+    let ready = observed.readiness.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let is_verbose = query.unwrap_or_default().split('&').any(|part| part.split('=').next() == Some("verbose"));
     if is_verbose {

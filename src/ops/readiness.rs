@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The checks of one server. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ enum State {
     Said(Option<String>),
     /// As it is found whenever somebody asks.
     Probe(Box<dyn Fn() -> Option<String> + Send>),
+    /// As it is found whenever somebody asks, and no reason to send no clients.
+    Notice(Box<dyn Fn() -> Option<String> + Send>),
 }
 
 impl fmt::Debug for State {
@@ -23,6 +25,7 @@ impl fmt::Debug for State {
         match self {
             Self::Said(failed) => f.debug_tuple("Said").field(failed).finish(),
             Self::Probe(_) => f.write_str("Probe"),
+            Self::Notice(_) => f.write_str("Notice"),
         }
     }
 }
@@ -47,25 +50,39 @@ impl Readiness {
         self.set(name, State::Probe(Box::new(probe)));
     }
 
+    /// Adds what operators should see and is no reason to send no clients, since the server goes on without: none where all is
+    /// well, else what is not. It must not block.
+    pub fn notice(&self, name: &'static str, probe: impl Fn() -> Option<String> + Send + 'static) {
+        self.set(name, State::Notice(Box::new(probe)));
+    }
+
     /// Tells whether all checks are passed. Without any check a server is not ready: nothing has started.
     pub fn is_ready(&self) -> bool {
-        let checks = self.checks();
-        !checks.is_empty() && checks.values().all(Option::is_none)
+        let checks = self.lock();
+        let is_passed = |state: &State| match state {
+            State::Said(failed) => failed.is_none(),
+            State::Probe(probe) => probe().is_none(),
+            State::Notice(_) => true,
+        };
+        !checks.is_empty() && checks.values().all(is_passed)
     }
 
     /// Returns each check by its name: none where it is passed, else why not.
     pub fn checks(&self) -> BTreeMap<&'static str, Option<String>> {
-        // A map of plain values is whole after a panic too.
-        let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         let look = |state: &State| match state {
             State::Said(failed) => failed.clone(),
-            State::Probe(probe) => probe(),
+            State::Probe(probe) | State::Notice(probe) => probe(),
         };
-        checks.iter().map(|(&name, state)| (name, look(state))).collect()
+        self.lock().iter().map(|(&name, state)| (name, look(state))).collect()
     }
 
     fn set(&self, name: &'static str, state: State) {
-        self.checks.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
+        self.lock().insert(name, state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {
+        // A map of plain values is whole after a panic too.
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,6 +118,9 @@ mod tests {
         assert_eq!(readiness.checks(), expected);
         readiness.probe("log", || None);
         assert!(readiness.is_ready(), "a probe takes the place of the check of its name");
+        readiness.notice("log", || Some("slow".to_owned()));
+        assert!(readiness.is_ready(), "it is only shown");
+        assert_eq!(readiness.checks()["log"], Some("slow".to_owned()));
         readiness.probe("log", || Some("away".to_owned()));
         assert!(!readiness.is_ready());
     }

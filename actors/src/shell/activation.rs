@@ -2,9 +2,9 @@
 //! it.
 
 use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
-use rollcall_protocol::{OwnerId, RoomId, Seq};
+use rollcall_protocol::{Epoch, RoomId, Seq};
 
-use crate::ports::{Activate, Fence, Log, LogError, Ports, ReadRange};
+use crate::ports::{Activate, Activated, Fence, Log, LogError, ReadRange, Replaced};
 use crate::room::{RoomState, snapshot};
 
 /// Size of the bodies that are read at once while a state is rebuilt, in bytes.
@@ -15,21 +15,12 @@ const REPLAY_BYTES_MAX: usize = 1024 * 1024;
 pub struct Activation {
     /// Under which fence.
     pub fence: Fence,
+    /// Whose fence that is in the place of.
+    pub replaced: Replaced,
     /// Its state at the head.
     pub state: RoomState,
     /// The number of the snapshot that it was rebuilt from; 0 without one.
     pub last_snapshot: Seq,
-}
-
-/// Activates a room for a new owner on this node, unless it is another's.
-///
-/// # Errors
-/// Where it is another node's, and as [`activate`].
-pub(super) async fn activate_here(ports: &Ports, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
-    match ports.ownership.locate(room).await {
-        None => activate(&*ports.log, room, owner).await,
-        Some(node) => Err(LogError::Unavailable(format!("room {room} is node {}'s", node.0))),
-    }
 }
 
 /// Activates a room for a new owner.
@@ -40,29 +31,56 @@ pub(super) async fn activate_here(ports: &Ports, room: &RoomId, owner: OwnerId) 
 ///
 /// # Cancel safety
 /// The fence may have been taken when the future is dropped; that costs the next owner nothing.
-pub async fn activate(log: &dyn Log, room: &RoomId, owner: OwnerId) -> Result<Activation, LogError> {
-    let tail = log.activate(room, Activate::by(owner)).await?.tail;
-    let (mut state, last_snapshot) = newest_snapshot(log, room, tail.last_seq).await?;
-    while state.head < tail.last_seq {
-        let range = ReadRange {
-            after: state.head,
-            through: tail.last_seq,
-            entries_max: BATCH_ENTRIES_MAX,
-            bytes_max: REPLAY_BYTES_MAX,
-        };
+pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Activation, LogError> {
+    let Activated { tail, replaced } = log.activate(room, with).await?;
+    let Rebuilt { state, last_snapshot, damage } = rebuild(log, room, tail.last_seq).await?;
+    match damage {
+        Some(damage) => Err(LogError::Damaged(damage)),
+        None => Ok(Activation { fence: tail.fence, replaced, state, last_snapshot }),
+    }
+}
+
+/// Reads a room's state as the log has it, without fencing anybody; of a room that is damaged that of its last good entry. Returns
+/// it with the epoch of the last ownership, 0 for a room that nobody wrote to.
+///
+/// # Errors
+/// Where the log is unavailable, or so damaged that it has no good entry to begin from.
+///
+/// # Cancel safety
+/// Dropping the future ends the read.
+pub(super) async fn read_state(log: &dyn Log, room: &RoomId) -> Result<(Epoch, RoomState), LogError> {
+    let Some(tail) = log.tail(room).await? else { return Ok((Epoch::ZERO, RoomState::empty(room))) };
+    Ok((tail.fence.epoch, rebuild(log, room, tail.last_seq).await?.state))
+}
+
+/// A state, rebuilt as far as the log is good.
+struct Rebuilt {
+    state: RoomState,
+    /// The number of the snapshot that it was rebuilt from; 0 without one.
+    last_snapshot: Seq,
+    /// What is wrong with the entry that follows.
+    damage: Option<String>,
+}
+
+async fn rebuild(log: &dyn Log, room: &RoomId, through: Seq) -> Result<Rebuilt, LogError> {
+    let (mut state, last_snapshot) = newest_snapshot(log, room, through).await?;
+    while state.head < through {
+        let range =
+            ReadRange { after: state.head, through, entries_max: BATCH_ENTRIES_MAX, bytes_max: REPLAY_BYTES_MAX };
         let entries = log.read(room, range).await?;
         if entries.is_empty() {
-            return Err(LogError::Damaged(format!("entry {} of {room} is missing", state.head.next())));
+            let damage = Some(format!("entry {} of {room} is missing", state.head.next()));
+            return Ok(Rebuilt { state, last_snapshot, damage });
         }
         for entry in &entries {
             if entry.seq != state.head.next() || entry.hash != entry.expected_hash(state.hash) {
-                let next = state.head.next();
-                return Err(LogError::Damaged(format!("entry {next} of {room} does not fit the one before it")));
+                let damage = Some(format!("entry {} of {room} does not fit the one before it", state.head.next()));
+                return Ok(Rebuilt { state, last_snapshot, damage });
             }
             state.apply(entry);
         }
     }
-    Ok(Activation { fence: tail.fence, state, last_snapshot })
+    Ok(Rebuilt { state, last_snapshot, damage: None })
 }
 
 /// Returns the state of the newest snapshot that this version can read, or the empty one.

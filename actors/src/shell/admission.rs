@@ -12,18 +12,22 @@ pub struct QueueLimits {
     pub bytes_max: usize,
 }
 
-/// Counts what a room owes: requests and leases. A room that owes nothing may be given up.
-#[derive(Debug)]
+/// Is told when a room begins and ceases to be read, in that order; it is called under a lock, and so does next to nothing.
+pub type ReadersWatch = Box<dyn Fn(bool) + Send + Sync>;
+
+/// Counts what a room owes: requests, readers and other holds on it. A room that owes nothing may be given up.
 pub struct Admission {
     limits: QueueLimits,
     counts: Mutex<Counts>,
+    watch: Option<ReadersWatch>,
 }
 
 #[derive(Debug)]
 struct Counts {
     entries: usize,
     bytes: usize,
-    leases: usize,
+    readers: usize,
+    holds: usize,
     closed: bool,
     /// When the room last owed anything.
     busy_at: Instant,
@@ -47,17 +51,29 @@ pub struct Permit {
     bytes: usize,
 }
 
-/// A hold on a room, of a subscription or of its activation: while there is one, the room is not idle.
+/// A hold on a room, of somebody who reads it or of whatever else needs it: while there is one, the room is not idle.
 #[derive(Debug)]
 pub struct Lease {
     admission: Arc<Admission>,
+    is_reader: bool,
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admission").field("limits", &self.limits).field("counts", &self.counts).finish_non_exhaustive()
+    }
 }
 
 impl Admission {
     /// Counts from nothing, at the time `now`.
     pub fn new(limits: QueueLimits, now: Instant) -> Arc<Self> {
-        let counts = Counts { entries: 0, bytes: 0, leases: 0, closed: false, busy_at: now, rests: false };
-        Arc::new(Self { limits, counts: Mutex::new(counts) })
+        Self::watched(limits, now, None)
+    }
+
+    /// Counts from nothing, at the time `now`, and tells when the room begins and ceases to be read.
+    pub fn watched(limits: QueueLimits, now: Instant, watch: Option<ReadersWatch>) -> Arc<Self> {
+        let counts = Counts { entries: 0, bytes: 0, readers: 0, holds: 0, closed: false, busy_at: now, rests: false };
+        Arc::new(Self { limits, counts: Mutex::new(counts), watch })
     }
 
     /// Takes a request whose body has `bytes` bytes. One request is always taken, however large.
@@ -79,17 +95,37 @@ impl Admission {
         Ok(Permit { admission: Arc::clone(self), bytes })
     }
 
-    /// Counts a lease.
-    pub fn lease(self: &Arc<Self>) -> Lease {
-        self.counts().leases += 1;
-        Lease { admission: Arc::clone(self) }
+    /// Counts somebody who reads the room, or waits to.
+    pub fn reader(self: &Arc<Self>) -> Lease {
+        let mut counts = self.counts();
+        counts.readers += 1;
+        if counts.readers == 1 {
+            self.tell_watch(true);
+        }
+        Lease { admission: Arc::clone(self), is_reader: true }
+    }
+
+    /// Counts what needs the room and does not read it.
+    pub fn hold(self: &Arc<Self>) -> Lease {
+        self.counts().holds += 1;
+        Lease { admission: Arc::clone(self), is_reader: false }
+    }
+
+    /// Tells whether nothing is taken any more.
+    pub fn is_closed(&self) -> bool {
+        self.counts().closed
+    }
+
+    fn tell_watch(&self, is_read: bool) {
+        if let Some(watch) = &self.watch {
+            watch(is_read);
+        }
     }
 
     /// Returns since when nothing is owed; none while something is.
     pub fn idle_since(&self) -> Option<Instant> {
         let counts = self.counts();
-        let owes = counts.entries + counts.leases > 0;
-        (!owes).then_some(counts.busy_at)
+        (!counts.owes()).then_some(counts.busy_at)
     }
 
     /// Tells that nothing was asked for a time, joined or not; once, until something is asked again.
@@ -102,8 +138,7 @@ impl Admission {
     /// Takes nothing any more, if nothing is owed and nothing was for `idle`. Says whether the room is closed now.
     pub fn close_if_idle(&self, now: Instant, idle: Duration) -> bool {
         let mut counts = self.counts();
-        let owes = counts.entries + counts.leases > 0;
-        if !owes && now.saturating_duration_since(counts.busy_at) >= idle {
+        if !counts.owes() && now.saturating_duration_since(counts.busy_at) >= idle {
             counts.closed = true;
         }
         counts.closed
@@ -117,6 +152,12 @@ impl Admission {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         // No code that holds the lock panics half-way through a change.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn owes(&self) -> bool {
+        self.entries + self.readers + self.holds > 0
     }
 }
 
@@ -134,7 +175,14 @@ impl Drop for Permit {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        counts.leases -= 1;
+        if self.is_reader {
+            counts.readers -= 1;
+            if counts.readers == 0 {
+                self.admission.tell_watch(false);
+            }
+        } else {
+            counts.holds -= 1;
+        }
         counts.busy_at = Instant::now();
     }
 }
@@ -168,7 +216,7 @@ mod tests {
         let permit = admission.admit(1).unwrap();
         assert!(!admission.close_if_idle(later, Duration::ZERO));
         drop(permit);
-        let lease = admission.lease();
+        let lease = admission.reader();
         assert!(!admission.close_if_idle(later, Duration::ZERO));
         drop(lease);
         assert!(!admission.close_if_idle(later, Duration::from_secs(60)), "it was busy a moment ago");
@@ -179,7 +227,7 @@ mod tests {
     #[test]
     fn rests_once_when_nothing_was_asked_for_a_time() {
         let admission = admission();
-        let _lease = admission.lease();
+        let _lease = admission.reader();
         let (pause, later) = (Duration::from_secs(5), Instant::now() + Duration::from_secs(10));
         assert!(!admission.comes_to_rest(Instant::now(), pause), "it was made a moment ago");
         assert!(admission.comes_to_rest(later, pause));

@@ -6,19 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use rollcall_protocol::{Entry, Kind, RoomId};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use super::active_rooms::ActiveRooms;
-use super::admission::{Admission, QueueLimits};
+use super::admission::QueueLimits;
+use super::cluster::{Cluster, prepare};
 use super::failed_rooms::FailedRooms;
 use super::handle::{Ask, Asker, RoomHandle};
-use super::inbox::{ReplyKind, ReplySlot};
-use super::room_actor::{RoomActor, RoomMsg};
-use super::tail::{RingLimits, Tail};
-use crate::ports::{Log, Ports};
+use super::room_actor::RoomMsg;
+use super::rooms::Rooms;
+use super::tail::RingLimits;
+use crate::ports::{ClusterPorts, Log, Ports};
 use crate::room::Refusal;
 
 /// How many actors of a room are asked, one after the other, when each of them is just being given up.
@@ -46,19 +48,32 @@ pub struct RoomSettings {
 /// The rooms of one node. Cloning shares them.
 #[derive(Clone)]
 pub struct Directory {
-    shared: Arc<Shared>,
-    supervisor: ActorRef<DirectoryMsg>,
+    rooms: Rooms,
+    cluster: Option<Arc<Member>>,
+}
+
+/// This node's part in a cluster; dropped with the last clone of its directory, it ends.
+struct Member {
+    cluster: Cluster,
+    task: AbortHandle,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// What the directory and its rooms share.
 pub(super) struct Shared {
     ports: Ports,
-    settings: RoomSettings,
+    pub settings: RoomSettings,
+    /// Those that are active; in a cluster, those that are owned here and open.
     rooms: Mutex<ActiveRooms>,
     failed: Mutex<FailedRooms>,
     draining: AtomicBool,
     /// Actors that have not ended, forgotten ones included.
-    alive: watch::Sender<usize>,
+    pub alive: watch::Sender<usize>,
     tasks: TaskTracker,
     committed: [AtomicU64; Kind::ALL.len()],
 }
@@ -88,38 +103,63 @@ impl Directory {
         let (supervisor, _) = Actor::spawn(None, Supervisor, Arc::clone(&shared)).await?;
         let sweep_every = (settings.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         supervisor.send_interval(sweep_every, || DirectoryMsg::Sweep);
-        Ok(Self { shared, supervisor })
+        Ok(Self { rooms: Rooms { shared, supervisor }, cluster: None })
     }
 
-    /// Returns a room, and activates it if need be.
+    /// Begins as a node of a cluster, with no room active. The node asks for its name; [`Cluster::view`] tells when it has it.
+    ///
+    /// # Errors
+    /// Where the supervisor could not be started.
+    pub async fn start_in_cluster(
+        ports: Ports,
+        settings: RoomSettings,
+        cluster_ports: ClusterPorts,
+    ) -> Result<Self, SpawnErr> {
+        let alone = Self::start(ports, settings).await?;
+        let (cluster, prepared) = prepare(cluster_ports.me.clone());
+        let node = prepared.node(cluster_ports, alone.rooms.clone());
+        let task = tokio::spawn(node.run()).abort_handle();
+        Ok(Self { cluster: Some(Arc::new(Member { cluster, task })), ..alone })
+    }
+
+    /// Returns this node's part in a cluster; none where it is by itself.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref().map(|member| &member.cluster)
+    }
+
+    /// Returns a room, and activates it if need be. Not for a node of a cluster.
     ///
     /// # Errors
     /// Where the room is not active, and it could not be activated a moment ago or as many are active as may be; or where the
     /// node gives its rooms up.
     pub fn room(&self, room: &RoomId) -> Result<Arc<RoomHandle>, Refusal> {
-        let mut rooms = self.shared.rooms();
+        let shared = &self.rooms.shared;
+        let mut rooms = shared.rooms();
         // Looked at under the lock: a drain collects the rooms under it, after it said so.
-        if self.shared.draining.load(Ordering::Acquire) {
+        if shared.draining.load(Ordering::Acquire) {
             return Err(Refusal::Unavailable("the server is stopping".to_owned()));
         }
         if let Some(handle) = rooms.get(room) {
             return Ok(Arc::clone(handle));
         }
-        if let Some(wait) = self.shared.failed().wait(room, Instant::now()) {
+        if let Some(wait) = shared.failed().wait(room, Instant::now()) {
             return Err(not_activated(wait));
         }
         if !rooms.make_space(Instant::now(), give_up) {
             return Err(Refusal::TooManyRooms);
         }
-        let handle = self.activate(room);
+        let handle = self.rooms.start(room, None);
         if rooms.insert(Arc::clone(&handle)).sweep_is_due {
-            let _ = self.supervisor.cast(DirectoryMsg::Sweep);
+            let _ = self.rooms.supervisor.cast(DirectoryMsg::Sweep);
         }
         Ok(handle)
     }
 
     /// Asks a room; the answer comes into the asker's inbox, exactly once. What one asker asks of one room is taken in that order.
     pub fn ask(&self, room: &RoomId, ask: Ask, asker: &Asker) {
+        if let Some(cluster) = self.cluster() {
+            return self.ask_in_cluster(cluster, room, ask, asker);
+        }
         let mut ask = ask;
         let mut refusal = Refusal::Unavailable("the room is moving".to_owned());
         for _ in 0..TRIES_MAX {
@@ -134,31 +174,24 @@ impl Directory {
                 Ok(()) => return,
                 Err(back) => ask = back,
             }
-            self.shared.forget(&handle);
+            self.rooms.shared.forget(&handle);
         }
-        let kind = match ask {
-            Ask::Write(_) | Ask::Change(_) => ReplyKind::Write,
-            Ask::Join(_) => ReplyKind::Join,
-            Ask::View(_) => ReplyKind::View,
-        };
-        ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, None).refuse(refusal);
+        ask.promise(asker, None).refuse(refusal);
     }
 
-    fn activate(&self, room: &RoomId) -> Arc<RoomHandle> {
-        let shared = &self.shared;
-        let (actor, _) = ActorRuntime::<RoomActor>::spawn_linked_instant(
-            None,
-            RoomActor,
-            Arc::clone(shared),
-            self.supervisor.get_cell(),
-        )
-        .expect("an actor without a name can always be spawned");
-        shared.alive.send_modify(|alive| *alive += 1);
-        let admission = Admission::new(shared.settings.queue, Instant::now());
-        let tail = Tail::new(room.clone(), shared.settings.ring);
-        let handle = RoomHandle::new(actor, admission, tail, shared.log());
-        let _ = handle.actor.cast(RoomMsg::Begin(Arc::clone(&handle), handle.admission.lease()));
-        handle
+    /// Asks the owner if it is open here, and else the node, who knows where it is.
+    fn ask_in_cluster(&self, cluster: &Cluster, room: &RoomId, ask: Ask, asker: &Asker) {
+        let mut ask = ask;
+        let shared = &self.rooms.shared;
+        let open = if cluster.has_under_way(room) { None } else { shared.rooms().get(room).cloned() };
+        if let Some(handle) = open {
+            match handle.ask(ask, asker) {
+                Ok(()) => return,
+                Err(back) => ask = back,
+            }
+            shared.forget(&handle);
+        }
+        cluster.ask(room, ask, asker);
     }
 
     /// Gives every room up: what was taken is finished, snapshots are stored, nothing more is taken.
@@ -166,37 +199,53 @@ impl Directory {
     /// # Cancel safety
     /// Dropped, the rooms go on ending by themselves.
     pub async fn drain(&self) {
-        self.shared.draining.store(true, Ordering::Release);
-        let rooms: Vec<_> = self.shared.rooms().iter().cloned().collect();
+        let shared = &self.rooms.shared;
+        shared.draining.store(true, Ordering::Release);
+        if let Some(cluster) = self.cluster() {
+            let mut view = cluster.view();
+            cluster.drain();
+            let _ = view.wait_for(|view| view.is_over).await;
+        }
+        let rooms: Vec<_> = shared.rooms().iter().cloned().collect();
         for handle in rooms {
             handle.admission.close();
             give_up(&handle);
         }
-        let mut alive = self.shared.alive.subscribe();
+        let mut alive = shared.alive.subscribe();
         let _ = alive.wait_for(|&alive| alive == 0).await;
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
-        self.supervisor.stop(None);
+        if self.cluster.is_none() {
+            self.end().await;
+        }
+    }
+
+    /// Ends what runs beside the rooms, which nobody asks any more. In a cluster not before the connections are closed: until then
+    /// other nodes number what they write.
+    ///
+    /// # Cancel safety
+    /// Dropped, what runs goes on until it ends by itself.
+    pub async fn end(&self) {
+        if let Some(member) = &self.cluster {
+            member.task.abort();
+        }
+        self.rooms.shared.tasks.close();
+        self.rooms.shared.tasks.wait().await;
+        self.rooms.supervisor.stop(None);
     }
 
     /// Returns how many rooms are active.
     pub fn active_rooms(&self) -> usize {
-        self.shared.rooms().len()
+        self.rooms.shared.rooms().len()
     }
 
     /// Returns how many entries of a kind were committed here.
     pub fn committed(&self, kind: Kind) -> u64 {
-        self.shared.committed[usize::from(kind.number()) - 1].load(Ordering::Relaxed)
+        self.rooms.shared.committed[usize::from(kind.number()) - 1].load(Ordering::Relaxed)
     }
 }
 
 impl Shared {
     pub fn log(&self) -> Arc<dyn Log> {
         Arc::clone(&self.ports.log)
-    }
-
-    pub fn ports(&self) -> Ports {
-        self.ports.clone()
     }
 
     /// Returns how many requests a room takes before it answers `busy`.
@@ -234,7 +283,7 @@ impl Shared {
     }
 
     // No code that holds one of the locks panics half-way through a change.
-    fn rooms(&self) -> MutexGuard<'_, ActiveRooms> {
+    pub fn rooms(&self) -> MutexGuard<'_, ActiveRooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -245,13 +294,13 @@ impl Shared {
     /// Gives up the rooms that are idle, and lets others rest.
     fn sweep(&self) {
         self.rooms().sweep(Instant::now(), give_up, |handle| {
-            let _ = handle.actor.cast(RoomMsg::Rest);
+            handle.tell(RoomMsg::Rest);
         });
     }
 
     /// Forgets the room of an actor that failed, and says so.
     fn forget_failed(&self, failed: ractor::ActorId, error: &ActorProcessingErr) {
-        let handle = self.rooms().iter().find(|handle| handle.actor.get_id() == failed).cloned();
+        let handle = self.rooms().iter().find(|handle| handle.is_of(failed)).cloned();
         // None where the room was being given up.
         let room = handle.as_ref().map(|handle| tracing::field::display(handle.tail.room()));
         tracing::error!(room, %error, "a room's actor failed; the room is activated again from its log");
@@ -266,8 +315,8 @@ fn not_activated(wait: Duration) -> Refusal {
 }
 
 /// Tells a room that takes nothing any more to finish.
-fn give_up(handle: &RoomHandle) {
-    let _ = handle.actor.cast(RoomMsg::Drain);
+pub(super) fn give_up(handle: &RoomHandle) {
+    handle.tell(RoomMsg::Drain);
 }
 
 /// Watches over the rooms' actors.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ractor::{ActorRef, MessagingErr};
 use rollcall_protocol::{Entry, Joined, RoomId, Seq, Signal, SignalKind, UserId};
 
-use super::admission::{Admission, Lease, NotAdmitted};
+use super::admission::{Admission, Lease, NotAdmitted, Permit};
 use super::frame::Frame;
 use super::inbox::{Doorbell, Inbox, ReplyKind, ReplySlot};
 use super::pages::Pages;
@@ -16,9 +16,11 @@ use super::tail::Tail;
 use crate::ports::{Log, LogError};
 use crate::room::Refusal;
 
-/// A room that is active, or about to be. Requests are answered in the asker's inbox, exactly once each.
+/// A room that is active on this node, or about to be, or that is shown here while another node owns it. Requests are answered in the
+/// asker's inbox, exactly once each.
 pub struct RoomHandle {
-    pub(super) actor: ActorRef<RoomMsg>,
+    /// None where another node owns the room.
+    actor: Option<ActorRef<RoomMsg>>,
     pub(super) admission: Arc<Admission>,
     pub(super) tail: Arc<Tail>,
     pages: Pages,
@@ -49,6 +51,31 @@ pub enum Ask {
     View(Box<ViewRequest>),
 }
 
+impl Ask {
+    /// Returns the size that counts against a queue, in bytes.
+    pub(super) fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Write(write) => write.weight_bytes(),
+            Self::Change(_) | Self::Join(_) | Self::View(_) => 0,
+        }
+    }
+
+    /// Promises the asker an answer.
+    pub(super) fn promise(&self, asker: &Asker, permit: Option<Permit>) -> ReplySlot {
+        let kind = match self {
+            Self::Write(_) | Self::Change(_) => ReplyKind::Write,
+            Self::Join(_) => ReplyKind::Join,
+            Self::View(_) => ReplyKind::View,
+        };
+        ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, permit)
+    }
+}
+
+/// What is told to whoever asks a room that is being given up.
+pub(super) fn moving() -> Refusal {
+    Refusal::Unavailable("the room is moving".to_owned())
+}
+
 impl std::fmt::Debug for RoomHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RoomHandle").field("room", self.tail.room()).finish_non_exhaustive()
@@ -57,7 +84,7 @@ impl std::fmt::Debug for RoomHandle {
 
 impl RoomHandle {
     pub(super) fn new(
-        actor: ActorRef<RoomMsg>,
+        actor: Option<ActorRef<RoomMsg>>,
         admission: Arc<Admission>,
         tail: Arc<Tail>,
         log: Arc<dyn Log>,
@@ -71,33 +98,60 @@ impl RoomHandle {
     /// Gives the request back where the room is being given up or its actor has failed: it is to be asked of the room's next
     /// actor.
     pub fn ask(&self, ask: Ask, asker: &Asker) -> Result<(), Ask> {
-        let (kind, bytes) = match &ask {
-            Ask::Write(write) => (ReplyKind::Write, write.weight_bytes()),
-            Ask::Change(_) => (ReplyKind::Write, 0),
-            Ask::Join(_) => (ReplyKind::Join, 0),
-            Ask::View(_) => (ReplyKind::View, 0),
-        };
-        let reply = |permit| ReplySlot::new(Arc::clone(&asker.inbox), asker.id, kind, asker.began, permit);
-        let permit = match self.admission.admit(bytes) {
-            Ok(permit) => permit,
-            Err(NotAdmitted::Closed) => return Err(ask),
-            Err(NotAdmitted::Full) => {
-                reply(None).refuse(Refusal::Busy);
-                return Ok(());
+        match self.admission.admit(ask.weight_bytes()) {
+            Ok(permit) => {
+                let reply = ask.promise(asker, Some(permit));
+                self.give(Request::new(ask, reply)).map_err(|request| {
+                    let (ask, reply) = request.take_apart().expect("it was made of these");
+                    reply.withdraw();
+                    ask
+                })
             }
-        };
-        let reply = reply(Some(permit));
-        let request = match ask {
-            Ask::Write(write) => Request::Write(write, reply),
-            Ask::Change(change) => Request::Change(change, reply),
-            Ask::Join(join) => Request::Join(join, reply),
-            Ask::View(view) => Request::View(view, reply),
-        };
-        match self.actor.cast(RoomMsg::Request(request)) {
-            Err(MessagingErr::SendErr(RoomMsg::Request(request))) => Err(request.take_back()),
+            Err(NotAdmitted::Closed) => Err(ask),
+            Err(NotAdmitted::Full) => {
+                ask.promise(asker, None).refuse(Refusal::Busy);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what somebody was promised an answer to by the node; where it cannot be taken that is the answer.
+    pub(super) fn pass(&self, ask: Ask, mut reply: ReplySlot) {
+        match self.admission.admit(ask.weight_bytes()) {
+            Ok(permit) => {
+                reply.hold(permit);
+                if let Err(request) = self.give(Request::new(ask, reply)) {
+                    request.refuse(moving());
+                }
+            }
+            Err(NotAdmitted::Closed) => reply.refuse(moving()),
+            Err(NotAdmitted::Full) => reply.refuse(Refusal::Busy),
+        }
+    }
+
+    /// Gives a request that was admitted to the room's actor.
+    ///
+    /// # Errors
+    /// Gives it back where the actor has ended.
+    pub(super) fn give(&self, request: Request) -> Result<(), Request> {
+        let Some(actor) = &self.actor else { return Err(request) };
+        match actor.cast(RoomMsg::Request(request)) {
+            Err(MessagingErr::SendErr(RoomMsg::Request(request))) => Err(request),
             // A message that the actor never gets to is dropped, and the reply slot in it answers by itself.
             _ => Ok(()),
         }
+    }
+
+    /// Tells the room's actor something, if there is one.
+    pub(super) fn tell(&self, message: RoomMsg) {
+        if let Some(actor) = &self.actor {
+            let _ = actor.cast(message);
+        }
+    }
+
+    /// Tells whether this actor is the room's.
+    pub(super) fn is_of(&self, actor: ractor::ActorId) -> bool {
+        self.actor.as_ref().is_some_and(|own| own.get_id() == actor)
     }
 
     /// Returns the room's shared tail.
@@ -165,7 +219,7 @@ impl Subscribed {
     pub(super) fn new(joined: Joined, cursor: Seq, room: Arc<RoomHandle>, inbox: Arc<Inbox>) -> Self {
         let bell = Doorbell::new(joined.room.clone(), inbox);
         let key = room.tail.hang_up(Arc::clone(&bell));
-        let lease = room.admission.lease();
+        let lease = room.admission.reader();
         Self { joined, cursor, room, bell, key, _lease: lease }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rollcall_protocol::{CloseCode, ErrorFrame, RoomId, Signal};
+use rollcall_protocol::{Ack, CloseCode, ErrorFrame, RoomId, Signal};
 use tokio::sync::Notify;
 
 use super::admission::Permit;
@@ -51,6 +51,13 @@ pub enum Reply {
     Write {
         /// What became of it.
         answer: Answer,
+        /// When the request came.
+        began: Instant,
+    },
+    /// To a write that another node has answered.
+    Forwarded {
+        /// What became of it.
+        answer: Result<Ack, ErrorFrame>,
         /// When the request came.
         began: Instant,
     },
@@ -203,6 +210,27 @@ impl ReplySlot {
     pub fn write(mut self, answer: Answer) {
         let began = self.began;
         self.give(Reply::Write { answer, began });
+    }
+
+    /// Answers a write as another node has said.
+    pub fn forwarded(mut self, answer: Result<Ack, ErrorFrame>) {
+        let began = self.began;
+        self.give(Reply::Forwarded { answer, began });
+    }
+
+    /// Answers whatever was asked with an error.
+    pub fn fail(mut self, error: ErrorFrame) {
+        let began = self.began;
+        self.give(match self.kind {
+            ReplyKind::Write => Reply::Forwarded { answer: Err(error), began },
+            ReplyKind::Join => Reply::Joined(Box::new(Err(error))),
+            ReplyKind::View => Reply::View(Box::new(Err(error))),
+        });
+    }
+
+    /// Lets the answer hold another place, and gives the one that it held free.
+    pub fn hold(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// Answers a join.

@@ -16,15 +16,19 @@
 mod activation;
 mod active_rooms;
 mod admission;
+mod cluster;
 mod directory;
 mod failed_rooms;
 mod frame;
 mod handle;
 mod inbox;
+mod joins;
 mod pages;
 mod redactions;
+mod replies;
 mod request;
 mod room_actor;
+mod rooms;
 mod sessions;
 mod tail;
 #[cfg(test)]
@@ -32,6 +36,7 @@ mod test_entries;
 
 pub use activation::{Activation, activate};
 pub use admission::QueueLimits;
+pub use cluster::{Cluster, ClusterStats, ClusterView, PeerView, SENT_KINDS};
 pub use directory::{Directory, RoomSettings};
 pub use frame::Frame;
 pub use handle::{Ask, Asker, RoomHandle, Subscribed, Viewed};

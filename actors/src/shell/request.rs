@@ -4,7 +4,9 @@ use rollcall_protocol::{Body, DeviceId, Epoch, ErrorCode, ErrorFrame, Hash, Room
 
 use super::handle::Ask;
 use super::inbox::ReplySlot;
-use crate::room::{ChangeKind, Rights};
+use super::replies::{ReadReply, WriteReply};
+use crate::cluster::RoomFacts;
+use crate::room::{ChangeKind, Refusal, Rights};
 
 /// A device's write, before its target was looked up.
 #[derive(Debug, Clone)]
@@ -72,29 +74,42 @@ pub struct ViewRequest {
 /// A request with the promise of its answer.
 #[derive(Debug)]
 pub(super) enum Request {
-    Write(Box<WriteRequest>, ReplySlot),
+    Write(Box<WriteRequest>, WriteReply),
     Change(Box<ChangeRequest>, ReplySlot),
-    Join(Box<JoinRequest>, ReplySlot),
-    View(Box<ViewRequest>, ReplySlot),
+    Join(Box<JoinRequest>, ReadReply),
+    View(Box<ViewRequest>, ReadReply),
 }
 
 impl Request {
-    /// Takes the question back, and the promise with it: nobody has seen either.
-    pub fn take_back(self) -> Ask {
-        let (ask, reply) = match self {
-            Self::Write(write, reply) => (Ask::Write(write), reply),
-            Self::Change(change, reply) => (Ask::Change(change), reply),
-            Self::Join(join, reply) => (Ask::Join(join), reply),
-            Self::View(view, reply) => (Ask::View(view), reply),
-        };
-        reply.withdraw();
-        ask
+    /// Makes the request of a connection of this node.
+    pub fn new(ask: Ask, reply: ReplySlot) -> Self {
+        match ask {
+            Ask::Write(write) => Self::Write(write, WriteReply::Here(reply)),
+            Ask::Change(change) => Self::Change(change, reply),
+            Ask::Join(join) => Self::Join(join, ReadReply::Here(reply)),
+            Ask::View(view) => Self::View(view, ReadReply::Here(reply)),
+        }
     }
 
-    /// Takes the promise out, to answer with a refusal.
-    pub fn into_reply(self) -> ReplySlot {
+    /// Takes the question and the promise of a connection of this node apart again; none of another node's, which is answered.
+    pub fn take_apart(self) -> Option<(Ask, ReplySlot)> {
         match self {
-            Self::Write(_, reply) | Self::Change(_, reply) | Self::Join(_, reply) | Self::View(_, reply) => reply,
+            Self::Write(write, WriteReply::Here(reply)) => Some((Ask::Write(write), reply)),
+            Self::Change(change, reply) => Some((Ask::Change(change), reply)),
+            Self::Join(join, ReadReply::Here(reply)) => Some((Ask::Join(join), reply)),
+            Self::View(view, ReadReply::Here(reply)) => Some((Ask::View(view), reply)),
+            Self::Write(_, WriteReply::There(_))
+            | Self::Join(_, ReadReply::There(_))
+            | Self::View(_, ReadReply::There(_)) => None,
+        }
+    }
+
+    /// Answers with a refusal.
+    pub fn refuse(self, refusal: Refusal) {
+        match self {
+            Self::Write(_, reply) => reply.refuse(refusal),
+            Self::Change(_, reply) => reply.refuse(refusal),
+            Self::Join(_, reply) | Self::View(_, reply) => reply.refuse(refusal),
         }
     }
 }
@@ -114,6 +129,14 @@ pub struct RoomView {
     pub hash: Hash,
     /// The hash of the entry before the floor.
     pub floor_hash: Hash,
+}
+
+impl RoomView {
+    /// Shows a room as it stands.
+    pub(super) fn new(room: RoomId, facts: RoomFacts) -> Self {
+        let RoomFacts { epoch, head, floor, hash, floor_hash, .. } = facts;
+        Self { room, epoch, head, floor, hash, floor_hash }
+    }
 }
 
 /// Returns the error for a reader that asks for entries after `cursor` and below the floor.

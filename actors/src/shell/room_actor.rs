@@ -10,30 +10,28 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::Rng as _;
-use rollcall_protocol::{Entry, ErrorCode, ErrorFrame, OwnerId, Salt, Seq};
+use rollcall_protocol::{Entry, ErrorFrame, OwnerId, Salt, Seq};
 
 use self::report::{PANICKED, report};
-use super::activation::{Activation, activate_here};
+use super::activation::{Activation, activate};
 use super::admission::Lease;
+use super::cluster::OwnerLink;
 use super::directory::Shared;
-use super::handle::{RoomHandle, Viewed};
-use super::inbox::ReplySlot;
+use super::handle::{RoomHandle, Viewed, moving};
+use super::joins::forbidden;
 use super::redactions::Redactions;
+use super::replies::{ReadReply, WriteReply};
 use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
-use crate::ports::{Append, AppendOutcome, LogError, NotCommitted, ReadRange};
-use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, Target};
-
-/// What is told to whoever asks a room that is being given up.
-fn moving() -> Refusal {
-    Refusal::Unavailable("the room is moving".to_owned())
-}
+use crate::cluster::RoomFacts;
+use crate::ports::{Activate, Append, AppendOutcome, LogError, NotCommitted};
+use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, StopReason, Target};
 
 /// What comes into a room's mailbox.
 #[derive(Debug)]
 pub(super) enum RoomMsg {
     /// The room's own handle, once it exists, and a hold on the room until the log has activated it: of two activations that are
-    /// under way the later one would fence the other.
-    Begin(Arc<RoomHandle>, Lease),
+    /// under way the later one would fence the other. In a cluster, whom to tell what becomes of the room.
+    Begin(Arc<RoomHandle>, Lease, Option<OwnerLink>),
     /// The log answered the activation.
     Activated(Box<Result<Activation, LogError>>),
     /// Somebody asks.
@@ -43,7 +41,7 @@ pub(super) enum RoomMsg {
     /// The log answered what the device's waiting write is about.
     TargetFound(SenderKey, Target),
     /// The log answered whether a join's cursor lies on the room's history.
-    JoinChecked(Box<JoinRequest>, ReplySlot, Result<(), ErrorFrame>),
+    JoinChecked(Box<JoinRequest>, ReadReply, Result<(), ErrorFrame>),
     /// Nothing was asked for a while.
     Rest,
     /// The room is to be given up.
@@ -59,7 +57,9 @@ pub(super) struct RoomActorState {
     /// Its own handle; what it shares with those outside.
     handle: Option<Arc<RoomHandle>>,
     phase: Phase,
-    effects: Vec<Effect<ReplySlot>>,
+    /// In a cluster: the node, which is told what others want to know of the room.
+    link: Option<OwnerLink>,
+    effects: Vec<Effect<WriteReply>>,
 }
 
 enum Phase {
@@ -70,7 +70,7 @@ enum Phase {
 }
 
 struct Active {
-    core: RoomCore<ReplySlot>,
+    core: RoomCore<WriteReply>,
     /// Writes whose target is being read from the log, and those of the same device that came after, in order.
     lookups: BTreeMap<SenderKey, Lookup>,
     /// Those that a write may have missed whose target was looked at before its turn.
@@ -82,7 +82,7 @@ struct Lookup {
     /// The room's head when it began.
     began: Seq,
     /// The write, and those of its device that came after it.
-    waiting: VecDeque<(Box<WriteRequest>, ReplySlot)>,
+    waiting: VecDeque<(Box<WriteRequest>, WriteReply)>,
 }
 
 impl Actor for RoomActor {
@@ -95,7 +95,13 @@ impl Actor for RoomActor {
         _myself: ActorRef<RoomMsg>,
         shared: Arc<Shared>,
     ) -> Result<RoomActorState, ActorProcessingErr> {
-        Ok(RoomActorState { shared, handle: None, phase: Phase::Activating(Vec::new()), effects: Vec::new() })
+        Ok(RoomActorState {
+            shared,
+            handle: None,
+            phase: Phase::Activating(Vec::new()),
+            link: None,
+            effects: Vec::new(),
+        })
     }
 
     async fn handle(
@@ -105,7 +111,7 @@ impl Actor for RoomActor {
         state: &mut RoomActorState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RoomMsg::Begin(handle, lease) => state.begin(&myself, handle, lease),
+            RoomMsg::Begin(handle, lease, link) => state.begin(&myself, handle, lease, link),
             RoomMsg::Activated(result) => state.activated(&myself, *result),
             RoomMsg::Request(request) => state.request(&myself, request),
             RoomMsg::Appended(outcome) => state.appended(&myself, outcome),
@@ -119,14 +125,16 @@ impl Actor for RoomActor {
 }
 
 impl RoomActorState {
-    fn begin(&mut self, myself: &ActorRef<RoomMsg>, handle: Arc<RoomHandle>, lease: Lease) {
-        let (ports, room, actor) = (self.shared.ports(), handle.tail.room().clone(), myself.clone());
+    fn begin(&mut self, myself: &ActorRef<RoomMsg>, handle: Arc<RoomHandle>, lease: Lease, link: Option<OwnerLink>) {
+        let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
         self.handle = Some(handle);
         let owner = OwnerId(rand::random());
+        let with = link.as_ref().map_or_else(|| Activate::by(owner), |link| link.activate(owner));
+        self.link = link;
         let lost = Err(LogError::Unavailable(PANICKED.to_owned()));
         let work = async move {
             let _lease = lease;
-            activate_here(&ports, &room, owner).await
+            activate(&*log, &room, with).await
         };
         self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));
     }
@@ -134,9 +142,12 @@ impl RoomActorState {
     fn activated(&mut self, myself: &ActorRef<RoomMsg>, result: Result<Activation, LogError>) {
         let (Phase::Activating(waiting), Some(handle)) = (&mut self.phase, &self.handle) else { return };
         match result {
-            Ok(Activation { fence, state, last_snapshot }) => {
+            Ok(Activation { fence, replaced, state, last_snapshot }) => {
                 let waiting = std::mem::take(waiting);
                 handle.tail.begin(state.head);
+                if let Some(link) = &mut self.link {
+                    link.activated(fence, replaced, &state);
+                }
                 let core = RoomCore::new(fence, state, last_snapshot);
                 self.phase = Phase::Active(Box::new(Active {
                     core,
@@ -156,15 +167,16 @@ impl RoomActorState {
 
     fn request(&mut self, myself: &ActorRef<RoomMsg>, request: Request) {
         match (&mut self.phase, request) {
-            (Phase::Over, request) => request.into_reply().refuse(moving()),
+            (Phase::Over, request) => request.refuse(moving()),
             (Phase::Activating(waiting), request) => waiting.push(request),
             (Phase::Active(_), Request::Write(write, reply)) => self.write(myself, write, reply),
             (Phase::Active(_), Request::Change(change, reply)) => {
+                let reply = WriteReply::Here(reply);
                 let change = Change { reply, sender: change.user, what: change.what, salt: draw_salt() };
                 self.feed(myself, Input::Change(change));
             }
             (Phase::Active(_), Request::Join(join, reply)) => self.check_join(myself, join, reply),
-            (Phase::Active(active), Request::View(view, reply)) => reply.view(active.view(self.handle.as_ref(), &view)),
+            (Phase::Active(active), Request::View(view, reply)) => active.view(self.handle.as_ref(), &view, reply),
         }
     }
 
@@ -198,15 +210,21 @@ impl RoomActorState {
     }
 
     /// Gives the core an input and carries out what it wants.
-    fn feed(&mut self, myself: &ActorRef<RoomMsg>, input: Input<ReplySlot>) {
+    fn feed(&mut self, myself: &ActorRef<RoomMsg>, input: Input<WriteReply>) {
         let Phase::Active(active) = &mut self.phase else { return };
         let Some(handle) = self.handle.clone() else { return };
         let mut effects = std::mem::take(&mut self.effects);
         active.core.handle(self.shared.now_ms(), input, &mut effects);
         let fence = active.core.fence();
-        if effects.iter().any(|effect| matches!(effect, Effect::Stop(_))) {
+        let stopped = effects.iter().find_map(|effect| match effect {
+            Effect::Stop(reason) => Some(*reason),
+            _ => None,
+        });
+        if stopped.is_some() {
             self.shared.forget(&handle);
         }
+        // In a cluster what was committed and the answers to other nodes go out together.
+        let (mut committed, mut replies) = (None, Vec::new());
         for effect in effects.drain(..) {
             match effect {
                 Effect::Append(entries) => {
@@ -215,8 +233,9 @@ impl RoomActorState {
                     let lost = AppendOutcome::Unknown(PANICKED.to_owned());
                     self.shared.spawn(report(myself.clone(), outcome, lost, RoomMsg::Appended));
                 }
-                Effect::Deliver(entries) => self.deliver(&handle, entries),
-                Effect::Reply(reply, answer) => reply.write(answer),
+                Effect::Deliver(entries) => committed = self.deliver(&handle, entries),
+                Effect::Reply(WriteReply::Here(reply), answer) => reply.write(answer),
+                Effect::Reply(WriteReply::There(forwarded), answer) => replies.push(forwarded.reply(answer)),
                 Effect::Snapshot(snapshot) => {
                     let (log, room) = (self.shared.log(), handle.tail.room().clone());
                     self.shared.spawn(async move {
@@ -227,21 +246,35 @@ impl RoomActorState {
                 }
                 Effect::Stop(reason) => {
                     tracing::debug!(room = %handle.tail.room(), ?reason, "gave a room up");
-                    self.over(myself, &moving());
                 }
             }
         }
         self.effects = effects;
+        if let Some(link) = &self.link {
+            link.progressed(committed, replies);
+        }
+        if let Some(reason) = stopped {
+            // What an append became of which nobody knows, the log itself goes on with.
+            if reason != StopReason::OutcomeUnknown {
+                self.shared.log().release(handle.tail.room(), fence);
+            }
+            self.over(myself, &moving());
+            if let Some(link) = self.link.take() {
+                link.stopped(reason);
+            }
+        }
     }
 
-    /// Shows committed entries to everybody.
-    fn deliver(&mut self, handle: &RoomHandle, entries: Arc<[Entry]>) {
+    /// Shows committed entries to everybody here; returns what is to be shown elsewhere, and the room's floor.
+    fn deliver(&mut self, handle: &RoomHandle, entries: Arc<[Entry]>) -> Option<(Arc<[Entry]>, Seq)> {
         self.shared.count_committed(&entries);
-        let Phase::Active(active) = &mut self.phase else { return };
+        let Phase::Active(active) = &mut self.phase else { return None };
         // A write waits for its turn behind no more than the queue holds, and perhaps the room's creation.
         let queue_entries = self.shared.queue_entries_max() as u64 + 1;
         active.redactions.forget_before(entries[0].seq, queue_entries);
-        handle.tail.push(active.redactions.take_in(entries));
+        let entries = active.redactions.take_in(entries);
+        handle.tail.push(Arc::clone(&entries));
+        Some((entries, active.core.committed().floor))
     }
 
     /// Ends the actor: the directory forgets it first, so that whoever is told to come again finds the next one. Then whoever
@@ -250,44 +283,34 @@ impl RoomActorState {
         if let Some(handle) = &self.handle {
             self.shared.forget(handle);
         }
-        let waiting: Vec<ReplySlot> = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Activating(waiting) => waiting.into_iter().map(Request::into_reply).collect(),
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Activating(waiting) => waiting.into_iter().for_each(|request| request.refuse(refusal.clone())),
             Phase::Active(active) => {
-                active.lookups.into_values().flat_map(|lookup| lookup.waiting).map(|(_, reply)| reply).collect()
+                let waiting = active.lookups.into_values().flat_map(|lookup| lookup.waiting);
+                waiting.for_each(|(_, reply)| reply.refuse(refusal.clone()));
             }
-            Phase::Over => Vec::new(),
-        };
-        waiting.into_iter().for_each(|reply| reply.refuse(refusal.clone()));
+            Phase::Over => {}
+        }
         myself.stop(None);
     }
 }
 
 impl Active {
-    fn view(&self, handle: Option<&Arc<RoomHandle>>, view: &ViewRequest) -> Result<Viewed, ErrorFrame> {
+    fn view(&self, handle: Option<&Arc<RoomHandle>>, view: &ViewRequest, reply: ReadReply) {
         let state = self.core.committed();
         if !view.rights.read || !state.admits(&view.user) {
-            return Err(forbidden());
+            return reply.fail(forbidden());
         }
-        let handle = handle.expect("an active room has its handle");
-        let view = RoomView {
-            room: handle.tail.room().clone(),
-            epoch: self.core.fence().epoch,
-            head: state.head,
-            floor: state.floor,
-            hash: state.hash,
-            floor_hash: state.floor_hash,
-        };
-        Ok(Viewed { view, room: Arc::clone(handle) })
+        let facts = RoomFacts::of(state, self.core.fence().epoch, None);
+        match reply {
+            ReadReply::There(asked) => asked.tell(Ok(facts)),
+            ReadReply::Here(reply) => {
+                let handle = handle.expect("an active room has its handle");
+                let view = RoomView::new(handle.tail.room().clone(), facts);
+                reply.view(Ok(Viewed { view, room: Arc::clone(handle) }));
+            }
+        }
     }
-}
-
-fn forbidden() -> ErrorFrame {
-    ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed")
-}
-
-/// The range of one entry.
-fn only(seq: Seq) -> ReadRange {
-    ReadRange { after: seq.previous(), through: seq, entries_max: 1, bytes_max: 0 }
 }
 
 fn draw_salt() -> Salt {

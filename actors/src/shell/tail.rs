@@ -155,7 +155,8 @@ impl Tail {
         }
     }
 
-    fn ring_all(&self) {
+    /// Tells every reader to look.
+    pub fn ring_all(&self) {
         for (_, bell) in &*self.readers() {
             bell.ring();
         }

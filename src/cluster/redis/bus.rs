@@ -24,12 +24,6 @@ impl RedisBus {
         Self { client, outboxes: Arc::default(), losses: Arc::default() }
     }
 
-    /// Returns how many envelopes may have been lost on this side. When it has grown, whoever watches rooms here is to be told of
-    /// all of them.
-    pub fn losses(&self) -> u64 {
-        self.losses.load(Ordering::Relaxed)
-    }
-
     /// Forgets a node that is gone, with what waits for it.
     pub fn forget(&self, node: &NodeId) {
         self.outboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
@@ -45,5 +39,9 @@ impl Bus for RedisBus {
         let outbox = Outbox::open(self.client.clone(), to, Arc::clone(&self.losses));
         outbox.send(envelope);
         outboxes.insert(to.clone(), outbox);
+    }
+
+    fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisError as DriverError, ServerErrorKind, Value};
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
+use rollcall_actors::ports::{Ownership, PortFuture};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -134,6 +135,12 @@ impl RedisClient {
         self.shared.published.fetch_add(pipeline.len() as u64, Ordering::Relaxed);
         let answer = timeout(ANSWER_LIMIT, connection.run_all(pipeline)).await;
         self.shared.judge(number, answer.ok()).map(drop)
+    }
+}
+
+impl Ownership for RedisClient {
+    fn run<'a>(&'a self, command: &'a RedisCommand) -> PortFuture<'a, RedisAnswer> {
+        Box::pin(Self::run(self, command))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use rollcall_actors::ports::NodeId;
+use rollcall_actors::ports::{InboundEvent, NodeId, PortFuture};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -18,17 +18,6 @@ const WAITING_MAX: usize = 16 * 1024;
 
 /// Their size, in bytes. What comes on top of it is lost, and that is said.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// What comes in, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InboundEvent {
-    /// The server has confirmed the subscription: what is published from here on comes.
-    Subscribed,
-    /// What another node has published; from anybody who can reach Redis, and to be checked.
-    Envelope(Bytes),
-    /// What was published since the event before may be lost, until the next [`InboundEvent::Subscribed`].
-    Interrupted,
-}
 
 /// The node's inbound channel. Dropped, it is unsubscribed.
 #[derive(Debug)]
@@ -71,6 +60,12 @@ impl Inbound {
             self.waiting.taken(envelope);
         }
         event
+    }
+}
+
+impl rollcall_actors::ports::Inbound for Inbound {
+    fn next(&mut self) -> PortFuture<'_, InboundEvent> {
+        Box::pin(Self::next(self))
     }
 }
 

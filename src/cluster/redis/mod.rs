@@ -24,5 +24,5 @@ mod subscription;
 pub use bus::RedisBus;
 pub use client::{RedisClient, RedisState};
 pub use error::RedisError;
-pub use inbound::{Inbound, InboundEvent};
+pub use inbound::Inbound;
 pub use settings::{RedisServers, RedisSettings};

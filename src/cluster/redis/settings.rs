@@ -3,7 +3,8 @@
 use redis::{Client, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo, TlsCertificates};
 
 use super::error::RedisError;
-use crate::config::Secret;
+use crate::cluster::JoinError;
+use crate::config::{Redis, RedisKind, Secret};
 
 /// Which servers there are. URLs are `redis://[user[:password]@]host[:port][/db]`, or `rediss://…` for TLS; they are secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,34 @@ impl RedisSettings {
         Self { servers: RedisServers::Single(Secret::new(url)), authorities: None }
     }
 
+    /// Takes what is configured.
+    ///
+    /// # Errors
+    /// Where a password or the certificates cannot be read.
+    pub fn from_config(config: &Redis) -> Result<Self, JoinError> {
+        let password = config.read_password()?;
+        let sentinel_password = config.read_sentinel_password()?;
+        let url = |server: &str, user: Option<&str>, password: Option<&Secret>| {
+            let scheme = if config.tls { "rediss" } else { "redis" };
+            let password = password.map(|password| format!(":{}", escape(password.reveal())));
+            let credentials = password.map(|password| format!("{}{password}@", user.map(escape).unwrap_or_default()));
+            Secret::new(format!("{scheme}://{}{server}", credentials.unwrap_or_default()))
+        };
+        let user = config.user.as_deref();
+        let servers = || config.servers.iter().map(|server| url(server, user, password.as_ref()));
+        let servers = match config.kind {
+            RedisKind::Single => RedisServers::Single(servers().next().ok_or(RedisError::NoServers)?),
+            RedisKind::Cluster => RedisServers::Cluster(servers().collect()),
+            RedisKind::Sentinel => RedisServers::Sentinel {
+                sentinels: config.servers.iter().map(|server| url(server, None, sentinel_password.as_ref())).collect(),
+                master: config.sentinel_master.clone().unwrap_or_default(),
+                node: url("master:6379", user, password.as_ref()),
+            },
+        };
+        let authorities = config.tls_ca_file.as_ref().map(std::fs::read).transpose().map_err(JoinError::Authorities)?;
+        Ok(Self { servers, authorities })
+    }
+
     pub(super) fn read(&self) -> Result<Servers, RedisError> {
         let kind = match &self.servers {
             RedisServers::Single(url) => Kind::Single(read_url(1, url)?),
@@ -76,6 +105,13 @@ impl Servers {
         }
         Ok(Client::open(info)?)
     }
+}
+
+/// Writes what a URL could not hold otherwise: everything but letters and digits, byte by byte.
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn read_urls(urls: &[Secret]) -> Result<Vec<ConnectionInfo>, RedisError> {
@@ -111,6 +147,18 @@ mod tests {
         }
         let none = RedisSettings { servers: RedisServers::Cluster(Vec::new()), authorities: None };
         assert_eq!(none.read().err(), Some(RedisError::NoServers));
+    }
+
+    #[test]
+    fn passwords_of_any_characters_reach_the_driver() {
+        let password = "a:b@c/d?e#f%20 \u{e9}";
+        let config =
+            Redis { user: Some("chat@home".to_owned()), password: Some(Secret::new(password)), ..Redis::default() };
+        let servers = RedisSettings::from_config(&config).unwrap().read().unwrap();
+        let Kind::Single(info) = servers.kind else { panic!("one server") };
+        assert_eq!(info.redis_settings().password(), Some(password));
+        assert_eq!(info.redis_settings().username(), Some("chat@home"));
+        assert_eq!(info.addr().to_string(), "127.0.0.1:6379");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall::cluster::redis::{Inbound, InboundEvent, RedisClient, RedisState};
+use rollcall::cluster::redis::{Inbound, RedisClient, RedisState};
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
 use rollcall_actors::cluster::parse_node_id;
+use rollcall_actors::ports::InboundEvent;
 use rollcall_actors::ports::NodeId;
 use rollcall_protocol::RoomId;
 

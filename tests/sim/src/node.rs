@@ -197,7 +197,7 @@ impl World {
                 self.tail_begins(life, &room, standing.head, Some(owner));
             }
             NodeEffect::Begin { room, head, .. } => self.tail_begins(life, &room, head, None),
-            NodeEffect::Closed { room } => {
+            NodeEffect::Closed { room, .. } => {
                 if let Some(alive) = &mut self.nodes[life.node].alive {
                     alive.tails.entry(room).or_default().owner = None;
                 }

@@ -38,7 +38,7 @@ pub fn rebuild(
         }
         Some(Sabotage::StaleSnapshotPreferred) if newest().head > Seq::ZERO => {
             let state = newest();
-            Activation { fence: tail.fence, last_snapshot: state.head, state }
+            Activation { fence: tail.fence, replaced: Replaced::Unknown, last_snapshot: state.head, state }
         }
         _ => return shipped(entries, snapshots, room, tail),
     })
@@ -51,7 +51,7 @@ fn shipped(
     tail: LogTail,
 ) -> Result<Activation, LogError> {
     let log = FencedLog { entries, snapshots, tail };
-    let mut activation = pin!(shell::activate(&log, room, tail.fence.owner));
+    let mut activation = pin!(shell::activate(&log, room, Activate::by(tail.fence.owner)));
     match activation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(activation) => activation,
         Poll::Pending => unreachable!("this log answers at once"),
@@ -64,7 +64,7 @@ fn forgetful(entries: &[Entry], mut state: RoomState, tail: LogTail) -> Activati
     for entry in entries.iter().filter(|entry| entry.seq > last_snapshot && entry.seq <= tail.last_seq) {
         state.apply(&Entry { device: None, ..entry.clone() });
     }
-    Activation { fence: tail.fence, state, last_snapshot }
+    Activation { fence: tail.fence, replaced: Replaced::Unknown, state, last_snapshot }
 }
 
 /// A room's log as its owner reads it.

@@ -130,7 +130,7 @@ impl<T> NodeCore<T> {
         let state = self.known_room(&room).filter(|_| is_ours);
         match state.and_then(|state| state.questions.own.remove(&correlation.counter)) {
             Some(pending) => {
-                turn.effects.push(NodeEffect::Told { room, ask: pending.ask, reply: pending.reply, result })
+                turn.effects.push(NodeEffect::Told { room, ask: pending.ask, reply: pending.reply, result });
             }
             None => turn.effects.push(NodeEffect::Stray),
         }

@@ -390,6 +390,8 @@ pub enum NodeEffect<T> {
     Closed {
         /// Which room.
         room: RoomId,
+        /// Why the owner ended, or ends.
+        reason: StopReason,
     },
     /// Begin to show a room that another node owns: its head, as far as is known, is this. Where it was shown already, entries
     /// expired before they could be shown, and whoever reads it has to join again.

@@ -117,6 +117,17 @@ impl<T> NodeCore<T> {
         self.lease.standing()
     }
 
+    /// Tells whether the node takes rooms.
+    pub fn takes_rooms(&self) -> bool {
+        self.lease.takes_rooms()
+    }
+
+    /// Tells whether an owner of the room is here and answers.
+    pub fn is_open(&self, room: &RoomId) -> bool {
+        let owner = self.rooms.get(room).and_then(|room| room.owner.as_ref());
+        owner.is_some_and(|owner| matches!(&owner.phase, Phase::Active(active) if active.notice.is_open()))
+    }
+
     /// Returns the other nodes.
     pub fn peers(&self) -> &Peers {
         &self.peers

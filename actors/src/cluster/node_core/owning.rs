@@ -256,7 +256,7 @@ impl<T> NodeCore<T> {
         self.beacons.released(now_ms, room);
         self.tell_owned(turn, OwnedInput::GivenUp { room: room.clone(), last_seq: standing.head });
         self.tell_trust(turn, TrustInput::Left(room.clone()));
-        turn.effects.push(NodeEffect::Closed { room: room.clone() });
+        turn.effects.push(NodeEffect::Closed { room: room.clone(), reason });
         self.refuse_held(turn, room, next.as_ref());
         self.room(room).found.clone_from(&next);
         self.tell_forwarding(turn, room, ForwardInput::NotOwner { from: me });

@@ -23,6 +23,7 @@ fn slot(inbox: &Arc<Inbox>, id: u64, kind: ReplyKind) -> ReplySlot {
 fn error_of(reply: Reply) -> Option<ErrorFrame> {
     match reply {
         Reply::Write { answer, .. } => answer.err().map(|refusal| refusal.to_frame(true)),
+        Reply::Forwarded { answer, .. } => answer.err(),
         Reply::Joined(answer) => answer.err(),
         Reply::View(answer) => answer.err(),
     }

@@ -6,10 +6,11 @@ use ractor::ActorRef;
 use rollcall_protocol::{Entry, Seq};
 
 use super::report::report;
-use super::{Lookup, Phase, RoomActorState, RoomMsg, draw_salt, only};
+use super::{Lookup, Phase, RoomActorState, RoomMsg, draw_salt};
 use crate::ports::LogError;
 use crate::room::{Input, SenderKey, Submit, Target};
-use crate::shell::inbox::ReplySlot;
+use crate::shell::joins::only;
+use crate::shell::replies::WriteReply;
 use crate::shell::request::WriteRequest;
 
 /// Where a write's target was found.
@@ -23,7 +24,7 @@ enum Found {
 impl RoomActorState {
     /// Passes a write to the core, once what it is about is known. Writes of one device keep their order: while one waits for the
     /// log, those after it wait behind it.
-    pub(super) fn write(&mut self, myself: &ActorRef<RoomMsg>, write: Box<WriteRequest>, reply: ReplySlot) {
+    pub(super) fn write(&mut self, myself: &ActorRef<RoomMsg>, write: Box<WriteRequest>, reply: WriteReply) {
         let Phase::Active(active) = &mut self.phase else { return };
         let key = SenderKey { user: write.user.clone(), device: write.device.clone() };
         if let Some(lookup) = active.lookups.get_mut(&key) {
@@ -91,7 +92,7 @@ impl RoomActorState {
         waiting.into_iter().for_each(|(write, reply)| self.write(myself, write, reply));
     }
 
-    fn submit(&mut self, myself: &ActorRef<RoomMsg>, write: WriteRequest, target: Option<Target>, reply: ReplySlot) {
+    fn submit(&mut self, myself: &ActorRef<RoomMsg>, write: WriteRequest, target: Option<Target>, reply: WriteReply) {
         let submit = Submit {
             reply,
             sender: write.user,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall::log::MemoryLog;
-use rollcall_actors::ports::{Log, NodeId, Ownership, PortFuture, StoredSnapshot};
+use rollcall_actors::ports::{Log, StoredSnapshot};
 use rollcall_actors::room::{Refusal, snapshot};
 use rollcall_actors::shell::RoomSettings;
 use rollcall_it::scribe::Scribe;
-use rollcall_protocol::{Epoch, Hash, RoomId, Seq};
+use rollcall_protocol::{Epoch, Hash, Seq};
 
 use super::desk::{Desk, ack, duplicate};
 use super::node::{Node, ROOMY, in_time, room};
@@ -197,25 +197,4 @@ async fn a_long_history_is_replayed_page_by_page_and_snapshots_come_by_themselve
     assert_eq!(ranges.len(), 2, "{ranges:?}");
     let mut ann = Desk::at(&next, "room", "ann");
     assert_eq!(ann.write(1_500, "1500").await, duplicate(1_501));
-}
-
-/// Knows one room that is another node's.
-struct Elsewhere(&'static str);
-
-impl Ownership for Elsewhere {
-    fn locate<'a>(&'a self, room: &'a RoomId) -> PortFuture<'a, Option<NodeId>> {
-        let owner = (room.as_str() == self.0).then(|| NodeId("other".into()));
-        Box::pin(std::future::ready(owner))
-    }
-}
-
-#[tokio::test]
-async fn a_room_of_another_node_is_left_to_it() {
-    let log = Arc::new(MemoryLog::new());
-    let node = Node::start_among(Arc::new(Elsewhere("theirs")), log.clone(), ROOMY).await;
-    let mut theirs = Desk::at(&node, "theirs", "ann");
-    let id = theirs.send(1, "1");
-    assert!(matches!(theirs.retryable(id).await, Refusal::NotActivated { .. }));
-    assert_eq!(Desk::at(&node, "ours", "ann").write(1, "1").await, ack(2));
-    assert_eq!(log.rooms().len(), 1, "nothing was fenced or stored of the other");
 }

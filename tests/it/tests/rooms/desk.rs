@@ -119,6 +119,30 @@ impl Desk {
         }
     }
 
+    /// Waits for the answer to a write, whoever gives it.
+    pub async fn outcome(&mut self, id: u64) -> Result<Ack, ErrorFrame> {
+        match self.reply(id).await {
+            Reply::Write { answer, .. } => answer.map_err(|refusal| refusal.to_frame(true)),
+            Reply::Forwarded { answer, .. } => answer,
+            other => panic!("not an answer to a write: {other:?}"),
+        }
+    }
+
+    /// Sends, again as long as the answer is that it should be, and waits for the number.
+    pub async fn persist(&mut self, n: u64, text: &str) -> Ack {
+        loop {
+            let id = self.send(n, text);
+            match self.outcome(id).await {
+                Ok(ack) => return ack,
+                Err(error) if error.retryable => {
+                    let pause = Duration::from_millis(error.retry_after_ms.unwrap_or(0).max(1));
+                    tokio::time::sleep(pause).await; // pace: as the room asked for
+                }
+                Err(error) => panic!("n {n} is refused: {error:?}"),
+            }
+        }
+    }
+
     /// Waits for the answer to a write, which is that it has a number.
     pub async fn ack(&mut self, id: u64) -> Ack {
         self.answer(id).await.unwrap()

@@ -4,6 +4,7 @@
 mod activation;
 mod active_limit;
 mod admission;
+mod cluster;
 mod desk;
 mod drain;
 mod idle_limit;

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::cluster::Alone;
+use rollcall::cluster::{LocalBus, LocalOwnership};
 use rollcall::log::MemoryLog;
-use rollcall_actors::ports::{Clock, Log, Ownership, Ports};
-use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings};
+use rollcall_actors::cluster::{Incarnation, NodeRef, Standing, parse_node_id};
+use rollcall_actors::ports::{Clock, ClusterPorts, Log, Ownership, Ports};
+use rollcall_actors::shell::{ClusterView, Directory, QueueLimits, RingLimits, RoomSettings};
 use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::scribe;
 use rollcall_protocol::{Entry, RoomId};
@@ -51,16 +52,43 @@ impl Node {
 
     /// Starts a node on a log, which other nodes may have, too.
     pub async fn start_on(log: Arc<dyn Log>, settings: RoomSettings) -> Self {
-        Self::start_among(Arc::new(Alone), log, settings).await
-    }
-
-    /// Starts a node that asks where rooms are.
-    pub async fn start_among(ownership: Arc<dyn Ownership>, log: Arc<dyn Log>, settings: RoomSettings) -> Self {
-        let log = ControlledLog::over(log);
-        let under = Arc::clone(&log) as Arc<dyn Log>;
-        let ports = Ports { log: under, ownership, clock: Arc::new(Noon) };
+        let (log, ports) = controlled(log);
         let directory = Directory::start(ports, settings).await.unwrap();
         Self { log, directory }
+    }
+
+    /// Starts a node of a cluster, and waits until it is a member.
+    pub async fn join(cluster: &Together, name: &str, settings: RoomSettings) -> Self {
+        Self::join_with(cluster, name, settings, Arc::new(cluster.ownership.clone())).await
+    }
+
+    /// Starts a node of a cluster that asks in its own way who owns what.
+    pub async fn join_with(
+        cluster: &Together,
+        name: &str,
+        settings: RoomSettings,
+        ownership: Arc<dyn Ownership>,
+    ) -> Self {
+        let node = parse_node_id(name).unwrap();
+        let cluster_ports = ClusterPorts {
+            me: NodeRef::new(node.clone(), Incarnation(rand::random())),
+            connect: None,
+            ownership,
+            bus: Arc::new(cluster.bus.clone()),
+            inbound: Box::new(cluster.bus.join(node)),
+            takeovers: Arc::clone(&cluster.log) as _,
+        };
+        let (log, ports) = controlled(Arc::clone(&cluster.log) as Arc<dyn Log>);
+        let directory = Directory::start_in_cluster(ports, settings, cluster_ports).await.unwrap();
+        let node = Self { log, directory };
+        node.see(|view| view.standing == Standing::Member).await;
+        node
+    }
+
+    /// Waits until the node sees the cluster so.
+    pub async fn see(&self, so: impl Fn(&ClusterView) -> bool) {
+        let mut view = self.directory.cluster().unwrap().view();
+        in_time(view.wait_for(|view| so(view))).await.unwrap();
     }
 
     /// Returns the log as its port.
@@ -74,6 +102,26 @@ impl Node {
         scribe::assert_chained(room, &entries);
         entries
     }
+}
+
+/// What the nodes of a cluster in one process share.
+pub struct Together {
+    pub log: Arc<MemoryLog>,
+    pub ownership: LocalOwnership,
+    pub bus: LocalBus,
+}
+
+impl Together {
+    pub fn new() -> Self {
+        let now_ms = u64::try_from(Noon.now_ms()).unwrap();
+        Self { log: Arc::new(MemoryLog::new()), ownership: LocalOwnership::new(now_ms), bus: LocalBus::default() }
+    }
+}
+
+fn controlled(log: Arc<dyn Log>) -> (Arc<ControlledLog>, Ports) {
+    let log = ControlledLog::over(log);
+    let ports = Ports { log: Arc::clone(&log) as Arc<dyn Log>, clock: Arc::new(Noon) };
+    (log, ports)
 }
 
 pub fn room(name: &str) -> RoomId {

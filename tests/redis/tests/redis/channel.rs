@@ -1,8 +1,8 @@
 //! Envelopes from node to node.
 
 use bytes::Bytes;
-use rollcall::cluster::redis::{Inbound, InboundEvent, RedisBus, RedisClient, RedisSettings};
-use rollcall_actors::ports::Bus as _;
+use rollcall::cluster::redis::{Inbound, RedisBus, RedisClient, RedisSettings};
+use rollcall_actors::ports::{Bus as _, InboundEvent};
 use rollcall_redis_tests::{connected, next, node};
 use rollcall_services::{Redis, unless_skipped};
 

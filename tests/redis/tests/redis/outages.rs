@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rollcall::cluster::redis::{Inbound, InboundEvent, RedisBus, RedisClient, RedisSettings, RedisState};
+use rollcall::cluster::redis::{Inbound, RedisBus, RedisClient, RedisSettings, RedisState};
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
-use rollcall_actors::ports::Bus as _;
+use rollcall_actors::ports::{Bus as _, InboundEvent};
 use rollcall_protocol::Epoch;
 use rollcall_redis_tests::{LIMIT, connected, connected_after, next, node, room, run_until_answered};
 use rollcall_services::{Redis, unless_skipped};

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use rollcall::cluster::redis::{Inbound, InboundEvent, RedisBus, RedisClient, RedisError, RedisServers, RedisSettings};
+use rollcall::cluster::redis::{Inbound, RedisBus, RedisClient, RedisError, RedisServers, RedisSettings};
 use rollcall::config::Secret;
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
-use rollcall_actors::ports::Bus as _;
+use rollcall_actors::ports::{Bus as _, InboundEvent};
 use rollcall_redis_tests::{LIMIT, connected, next, node, room, run_until_answered};
 use rollcall_services::{RedisSentinel, unless_skipped};
 

@@ -42,7 +42,7 @@ fn a_fenced_owner_releases_its_room_and_waits() {
     desk.receive("b", Payload::Watch(Watch { room: room(), number: 1 }));
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
     assert_eq!(sent(&wanted, "b"), [&Payload::NotOwner { room: room(), hint: None }]);
-    assert!(wanted.contains(&NodeEffect::Closed { room: room() }));
+    assert!(wanted.contains(&NodeEffect::Closed { room: room(), reason: StopReason::Fenced }));
     assert_eq!(desk.redis.get(&owner_key(&room())), None);
     // The write still waits, and for half a second at least the room is not activated again.
     assert_eq!(started(&desk.pass(450)), None);

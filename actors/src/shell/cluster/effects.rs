@@ -1,0 +1,281 @@
+//! What the machine wants, done.
+
+use std::sync::Arc;
+
+use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
+use rollcall_protocol::{ErrorFrame, RoomId};
+
+use super::link::OwnerLink;
+use super::node::{FromLog, Node, NodeMsg, Owner, Reader, Waiter};
+use super::work::report;
+use crate::cluster::node_core::{AskOwner, Life, NodeEffect, NodeInput, OwnerWrite, Writer};
+use crate::cluster::ownership::{ActivateWith, RedisAnswer};
+use crate::cluster::{NodeRef, Question, RoomFacts, replica};
+use crate::ports::{LogError, ReadRange};
+use crate::room::Refusal;
+use crate::room::{SenderKey, StopReason};
+use crate::shell::activation::read_state;
+use crate::shell::admission::NotAdmitted;
+use crate::shell::handle::{Ask, Subscribed, Viewed, moving};
+use crate::shell::joins::{check_in_log, may_join, own_hash, unreadable};
+use crate::shell::replies::{Asked, Forwarded, ReadReply, WriteReply};
+use crate::shell::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest, diverged};
+use crate::shell::room_actor::RoomMsg;
+
+/// Size of the bodies that a room which is shown is brought up to date with at once, in bytes.
+const REPAIR_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is told of work in which a port panicked.
+const PANICKED: &str = "it panicked";
+
+impl Node {
+    pub(super) fn carry_out(&mut self, effect: NodeEffect<Waiter>) {
+        match effect {
+            NodeEffect::Send { to, payloads } => self.outgoing.send(&to, &payloads),
+            NodeEffect::Publish { batch, to } => self.outgoing.publish(batch, to),
+            NodeEffect::Redis { asker, command } => {
+                let ownership = Arc::clone(&self.ownership);
+                let work = async move { ownership.run(&command).await };
+                let tell = |answer| NodeMsg::Input(Box::new(NodeInput::Redis { asker, answer }));
+                self.begin(work, RedisAnswer::Failed(PANICKED.to_owned()), tell);
+            }
+            NodeEffect::ReadTail { room, asker } => {
+                let (log, read) = (self.rooms.log(), room.clone());
+                let work = async move { log.tail(&read).await };
+                let tell = move |result| NodeMsg::Input(Box::new(NodeInput::Tail { room, asker, result }));
+                self.begin(work, Err(LogError::Unavailable(PANICKED.to_owned())), tell);
+            }
+            NodeEffect::ReadEntries { room, life, read, after, through } => {
+                self.stats.repair_reads.count();
+                let (log, from) = (self.rooms.log(), room.clone());
+                let range = ReadRange { after, through, entries_max: BATCH_ENTRIES_MAX, bytes_max: REPAIR_BYTES_MAX };
+                let work = async move { log.read(&from, range).await };
+                let tell = move |result| NodeMsg::Input(Box::new(NodeInput::Entries { room, life, read, result }));
+                self.begin(work, Err(LogError::Unavailable(PANICKED.to_owned())), tell);
+            }
+            NodeEffect::ReadTakeovers { sent_at_ms } => {
+                let takeovers = Arc::clone(&self.takeovers);
+                let work = async move { takeovers.recent().await.ok() };
+                let tell = move |rows| NodeMsg::Input(Box::new(NodeInput::Takeovers { sent_at_ms, rows }));
+                self.begin(work, None, tell);
+            }
+            NodeEffect::InsertTakeover { life, takeover } => {
+                self.stats.takeovers.count();
+                let (takeovers, room) = (Arc::clone(&self.takeovers), takeover.room.clone());
+                let work = async move { takeovers.insert(&takeover).await.is_ok() };
+                let tell = move |is_inserted| NodeMsg::Input(Box::new(NodeInput::Noticed { room, life, is_inserted }));
+                self.begin(work, false, tell);
+            }
+            NodeEffect::StartOwner { room, life, with } => self.start_owner(room, life, with),
+            NodeEffect::StopOwner { room, life } => {
+                if let Some(owner) = self.owner(&room, life) {
+                    owner.handle.admission.close();
+                    owner.handle.tell(RoomMsg::Drain);
+                }
+            }
+            NodeEffect::Submit { room, life, write } => self.submit(&room, life, write),
+            NodeEffect::AskHere { room, life, reply } => self.ask_here(&room, life, reply),
+            NodeEffect::Told { room, reply, result, .. } => self.answer_reader(&room, reply, result),
+            NodeEffect::AskLog { room, ask, reply } => self.ask_log(room, ask, reply),
+            NodeEffect::Examine { room, life, from, question } => self.examine(&room, life, from, question),
+            NodeEffect::Watched { room, life, is_watched } => {
+                if let Some(owner) = self.owner(&room, life) {
+                    owner.watched = is_watched.then(|| owner.handle.admission.hold());
+                }
+            }
+            NodeEffect::Open { room, .. } => {
+                self.shown.end(&room);
+                self.opening.push(room);
+            }
+            NodeEffect::Closed { room, reason } => self.closed(&room, reason),
+            NodeEffect::Begin { room, head, .. } => self.shown.begin(&room, head),
+            NodeEffect::Deliver { room, entries } => self.shown.deliver(&room, entries),
+            NodeEffect::Ended { room, reason } => {
+                if reason == replica::StopReason::Diverged {
+                    self.stats.rooms_diverged.count();
+                    tracing::error!(%room, "what was shown of a room is not what its log has; its readers join again");
+                }
+                self.shown.end(&room);
+            }
+            NodeEffect::Answer { reply, answer } => match reply {
+                Waiter::Write(reply) => reply.forwarded(answer),
+                Waiter::Reader(reader) => drop(reader),
+            },
+            NodeEffect::HintCorrected { room, was } => {
+                self.stats.hints_corrected.count();
+                tracing::info!(%room, was = was.get(), "a hint where a room's log ends was wrong");
+            }
+            NodeEffect::Stray => self.stats.strays.count(),
+            NodeEffect::Standing(standing) => {
+                tracing::info!(node = %self.core.me(), ?standing, "the node's standing in the cluster");
+                self.show();
+            }
+            NodeEffect::Over => {
+                self.is_over = true;
+                self.show();
+            }
+        }
+    }
+
+    fn begin<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        lost: T,
+        tell: impl FnOnce(T) -> NodeMsg + Send + 'static,
+    ) {
+        self.rooms.spawn(report(self.cluster.clone(), work, lost, tell));
+    }
+
+    fn owner(&mut self, room: &RoomId, life: Life) -> Option<&mut Owner> {
+        self.owners.get_mut(room).filter(|owner| owner.life == life)
+    }
+
+    fn start_owner(&mut self, room: RoomId, life: Life, with: ActivateWith) {
+        let link = OwnerLink::new(self.cluster.clone(), room.clone(), life, with);
+        // Where as many rooms are active as may be the link is dropped, and says that the room was not activated.
+        if let Some(handle) = self.rooms.start_for_cluster(&self.cluster, &room, link) {
+            self.owners.insert(room, Owner { life, handle, watched: None });
+        }
+    }
+
+    fn submit(&mut self, room: &RoomId, life: Life, write: OwnerWrite<Waiter>) {
+        let OwnerWrite { writer, user, device, rights, write } = write;
+        let request = WriteRequest {
+            user,
+            device,
+            n: write.n,
+            prev: write.prev,
+            since: write.since,
+            op: write.op,
+            target: write.target,
+            body: write.body,
+            rights,
+        };
+        let handle = self.owner(room, life).map(|owner| Arc::clone(&owner.handle));
+        match (writer, handle) {
+            (Writer::Here(Waiter::Write(reply)), Some(handle)) => handle.pass(Ask::Write(Box::new(request)), reply),
+            (Writer::Here(Waiter::Write(reply)), None) => reply.refuse(moving()),
+            (Writer::Here(Waiter::Reader(reader)), _) => drop(reader),
+            (Writer::Node(writer), handle) => {
+                let permit = handle.as_ref().map(|handle| handle.admission.admit(request.weight_bytes()));
+                let promise = |permit| Forwarded::new(writer, life, self.cluster.clone(), permit);
+                match (permit, handle) {
+                    (Some(Ok(permit)), Some(handle)) => {
+                        let reply = WriteReply::There(promise(Some(permit)));
+                        if let Err(request) = handle.give(Request::Write(Box::new(request), reply)) {
+                            request.refuse(moving());
+                        }
+                    }
+                    (Some(Err(NotAdmitted::Full)), _) => promise(None).refuse(Refusal::Busy),
+                    _ => promise(None).refuse(moving()),
+                }
+            }
+        }
+    }
+
+    fn ask_here(&mut self, room: &RoomId, life: Life, reply: Waiter) {
+        match reply {
+            Waiter::Write(reply) => reply.refuse(moving()),
+            Waiter::Reader(reader) => {
+                let Reader { ask, reply, follows } = *reader;
+                match self.owner(room, life) {
+                    Some(owner) => owner.handle.pass(ask, reply),
+                    None => reply.refuse(moving()),
+                }
+                drop(follows);
+            }
+        }
+    }
+
+    /// Lets the owner here answer another node's question.
+    fn examine(&mut self, room: &RoomId, life: Life, from: NodeRef, question: Question) {
+        let cluster = self.cluster.clone();
+        let Some(handle) = self.owner(room, life).map(|owner| Arc::clone(&owner.handle)) else { return };
+        // Without a place it is not answered, and comes again.
+        let Ok(permit) = handle.admission.admit(0) else { return };
+        let (user, rights, join) = (question.user.clone(), question.rights, question.join.clone());
+        let reply = ReadReply::There(Asked::new(from, question, cluster, permit));
+        let request = match join {
+            Some(join) => {
+                let join = JoinRequest { user, device: join.device, rights, after: join.after, hash: join.hash };
+                Request::Join(Box::new(join), reply)
+            }
+            None => Request::View(Box::new(ViewRequest { user, rights }), reply),
+        };
+        if let Err(request) = handle.give(request) {
+            request.refuse(moving());
+        }
+    }
+
+    /// Answers somebody here who asked to read a room of another node.
+    pub(super) fn answer_reader(&mut self, room: &RoomId, reply: Waiter, result: Result<RoomFacts, ErrorFrame>) {
+        let Waiter::Reader(reader) = reply else { return };
+        let Reader { ask, reply, follows } = *reader;
+        match (result, ask) {
+            (Err(error), _) => reply.fail(error),
+            (Ok(facts), Ask::Join(join)) => {
+                let (handle, lease) = follows.unwrap_or_else(|| {
+                    let handle = self.shown.handle(room);
+                    let lease = handle.admission.reader();
+                    (handle, lease)
+                });
+                let cursor = join.after.unwrap_or(facts.head);
+                if cursor > handle.tail.head() {
+                    self.cluster.expect(room.clone(), cursor);
+                }
+                let inbox = Arc::clone(reply.inbox());
+                reply.joined(Ok(Subscribed::new(facts.joined(room.clone()), cursor, handle, inbox)));
+                drop(lease);
+            }
+            (Ok(facts), _) => {
+                let handle = self.shown.handle_to_look(room);
+                reply.view(Ok(Viewed { view: RoomView::new(room.clone(), facts), room: handle }));
+            }
+        }
+    }
+
+    /// Answers from the log, as far as it can.
+    fn ask_log(&self, room: RoomId, ask: AskOwner, reply: Waiter) {
+        let (log, read) = (self.rooms.log(), room.clone());
+        let work = async move {
+            let (epoch, state) = read_state(&*log, &read).await.map_err(|_| unreadable())?;
+            let AskOwner { user, rights, join } = ask;
+            let device = join.as_ref().map(|join| SenderKey { user: user.clone(), device: join.device.clone() });
+            let facts = RoomFacts::of(&state, epoch, device.as_ref());
+            let Some(join) = join else {
+                return if rights.read && state.admits(&user) {
+                    Ok(facts)
+                } else {
+                    Err(crate::shell::joins::forbidden())
+                };
+            };
+            let (after, hash) = (join.after, join.hash);
+            may_join(&state, &JoinRequest { user, device: join.device, rights, after, hash })?;
+            match (after, hash) {
+                (None, _) => Ok(facts),
+                (Some(after), Some(hash)) if own_hash(&state, after) == Some(hash) => Ok(facts),
+                (Some(after), None) if after <= state.head => Ok(facts),
+                (Some(after), _) if after > state.head => Err(diverged(after, state.head)),
+                (Some(after), hash) => check_in_log(&*log, &read, after, hash).await.map(|()| facts),
+            }
+        };
+        let cluster = self.cluster.clone();
+        self.rooms.spawn(async move {
+            let result = work.await;
+            cluster.send(NodeMsg::FromLog(Box::new(FromLog { room, reply, result })));
+        });
+    }
+
+    fn closed(&mut self, room: &RoomId, reason: StopReason) {
+        match reason {
+            StopReason::Fenced => self.stats.rooms_fenced.count(),
+            StopReason::OutcomeUnknown => self.stats.outcomes_unknown.count(),
+            StopReason::Drained => self.stats.rooms_released.count(),
+            StopReason::Damaged => {}
+        }
+        if let Some(owner) = self.owners.get_mut(room) {
+            owner.watched = None;
+            self.rooms.close(&owner.handle);
+        }
+    }
+}

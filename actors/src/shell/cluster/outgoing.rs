@@ -1,0 +1,77 @@
+//! What goes out to other nodes: payloads are written once, and put together into one envelope for each node.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::stats::ClusterStats;
+use crate::cluster::{Batch, ENVELOPE_BYTES_MAX, NodeRef, Payload, SubmitReply, seal};
+use crate::ports::Bus;
+
+/// What an envelope has besides its payloads, in bytes at most: two names of nodes, their lives and some lengths.
+const ENVELOPE_FRAME_BYTES: usize = 256;
+
+/// Sends for one node.
+pub(super) struct Outgoing {
+    me: NodeRef,
+    bus: Arc<dyn Bus>,
+    stats: Arc<ClusterStats>,
+}
+
+impl Outgoing {
+    pub fn new(me: NodeRef, bus: Arc<dyn Bus>, stats: Arc<ClusterStats>) -> Self {
+        Self { me, bus, stats }
+    }
+
+    /// Sends payloads in their order, in one envelope if they fit one.
+    pub fn send(&self, to: &NodeRef, payloads: &[Payload]) {
+        payloads.iter().for_each(|payload| self.stats.count_sent(payload));
+        self.post(to, payloads.iter().map(Payload::encode).collect());
+    }
+
+    /// Sends a batch to each node that watches the room, and with it what else goes there.
+    pub fn publish(&self, batch: Batch, to: Vec<(NodeRef, Vec<SubmitReply>)>) {
+        let batch = Payload::Batch(batch);
+        let written = batch.encode();
+        for (node, replies) in to {
+            self.stats.count_sent(&batch);
+            self.stats.batch_envelopes_sent.count();
+            let mut payloads = vec![written.clone()];
+            for reply in replies {
+                let reply = Payload::SubmitReply(reply);
+                self.stats.count_sent(&reply);
+                payloads.push(reply.encode());
+            }
+            self.post(&node, payloads);
+        }
+    }
+
+    /// Returns how many envelopes may have been lost on this side.
+    pub fn losses(&self) -> u64 {
+        self.bus.losses()
+    }
+
+    fn post(&self, to: &NodeRef, payloads: Vec<Bytes>) {
+        let (mut together, mut bytes) = (Vec::new(), ENVELOPE_FRAME_BYTES);
+        for payload in payloads {
+            if bytes + payload.len() > ENVELOPE_BYTES_MAX && !together.is_empty() {
+                self.seal(to, &std::mem::take(&mut together));
+                bytes = ENVELOPE_FRAME_BYTES;
+            }
+            bytes += payload.len();
+            together.push(payload);
+        }
+        self.seal(to, &together);
+    }
+
+    fn seal(&self, to: &NodeRef, payloads: &[Bytes]) {
+        match seal(&self.me, to, payloads) {
+            Ok(envelope) => {
+                self.stats.envelopes_sent.count();
+                self.bus.send(&to.node, envelope);
+            }
+            // No payload is as large as that. It counts as lost, as the bus may lose any.
+            Err(error) => tracing::error!(%to, %error, "failed to send an envelope"),
+        }
+    }
+}

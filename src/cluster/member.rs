@@ -1,0 +1,96 @@
+//! This server's membership in a cluster: what a node of it is made with.
+
+use std::sync::Arc;
+
+use rollcall_actors::cluster::{Incarnation, NodeNameError, NodeRef, parse_node_id};
+use rollcall_actors::ports::{Bus as _, ClusterPorts, Takeovers};
+
+use super::redis::{Inbound, RedisBus, RedisClient, RedisError, RedisSettings, RedisState};
+use crate::config::{Config, SecretError};
+
+/// Why a server cannot be a node of a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The node's name is none.
+    #[error("`cluster.node` {0}")]
+    Name(#[from] NodeNameError),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// A password cannot be read.
+    #[error(transparent)]
+    Password(#[from] SecretError),
+    /// The certificates cannot be read.
+    #[error("`redis.tls_ca_file` cannot be read: {0}")]
+    Authorities(std::io::Error),
+}
+
+/// A server's membership. Dropping it leaves the cluster without a word; a drain says it first.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    redis: RedisClient,
+    bus: RedisBus,
+}
+
+impl Membership {
+    /// Prepares to be a node, in a new life of its name. Redis is checked once, so that settings that cannot work are told at the
+    /// start; later it may be away at any time.
+    ///
+    /// # Errors
+    /// Where the settings name no usable Redis.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what it began.
+    pub async fn prepare(
+        config: &Config,
+        node: &str,
+        takeovers: Arc<dyn Takeovers>,
+    ) -> Result<(Self, ClusterPorts), JoinError> {
+        let node = parse_node_id(node)?;
+        let settings = RedisSettings::from_config(&config.redis)?;
+        match RedisClient::check(&settings).await {
+            Ok(_) => {}
+            // It may come back; whoever is asked for rooms meanwhile says so.
+            Err(error @ (RedisError::TimedOut | RedisError::Driver(_))) => {
+                tracing::warn!(%error, "Redis does not answer; the server starts without it and is not ready before it does");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let inbound = Inbound::start(&settings, &node)?;
+        let redis = RedisClient::start(&settings)?;
+        let bus = RedisBus::new(redis.clone());
+        let ports = ClusterPorts {
+            me: NodeRef::new(node, Incarnation(rand::random())),
+            connect: config.cluster.connect.as_deref().map(Arc::from),
+            ownership: Arc::new(redis.clone()),
+            bus: Arc::new(bus.clone()),
+            inbound: Box::new(inbound),
+            takeovers,
+        };
+        Ok((Self { redis, bus }, ports))
+    }
+
+    /// Says why Redis cannot be asked now; none where it can.
+    pub fn away(&self) -> Option<String> {
+        match &*self.redis.state().borrow() {
+            RedisState::Connected { .. } => None,
+            RedisState::Away(None) => Some("Redis is away".to_owned()),
+            RedisState::Away(Some(error)) => Some(error.to_string()),
+        }
+    }
+
+    /// Returns how many commands were run on Redis, without what was published.
+    pub fn commands(&self) -> u64 {
+        self.redis.commands()
+    }
+
+    /// Returns how many envelopes were published.
+    pub fn published(&self) -> u64 {
+        self.redis.published()
+    }
+
+    /// Returns how many envelopes may have been lost on this side.
+    pub fn losses(&self) -> u64 {
+        self.bus.losses()
+    }
+}
