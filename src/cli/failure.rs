@@ -106,7 +106,8 @@ impl From<CqlError> for Failure {
             | CqlError::NoSchema { .. }
             | CqlError::SchemaVersion { .. }
             | CqlError::SeveralDatacenters { .. }
-            | CqlError::Datacenter { .. } => Kind::Config,
+            | CqlError::Datacenter { .. }
+            | CqlError::Setting { .. } => Kind::Config,
         };
         Self::new(kind, error)
     }
