@@ -1,5 +1,6 @@
 //! `rollcall doctor`.
 
+use rollcall::cluster::redis::{self, RedisSettings};
 use rollcall::config::{Config, LogKind};
 use rollcall::doctor::{Finding, Status, examine_machine};
 use rollcall::log::{CqlOptions, cql};
@@ -24,6 +25,7 @@ pub async fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
             report(vec![Finding::ok("config", format!("it can be used ({file})"))])?;
             report(examine_machine(&loaded.config))?;
             report(examine_log(&loaded.config).await)?;
+            report(examine_redis(&loaded.config).await)?;
         }
     }
     if !arguments.json {
@@ -42,6 +44,16 @@ async fn examine_log(config: &Config) -> Vec<Finding> {
     }
     match CqlOptions::from_settings(&config.cql) {
         Ok(options) => cql::examine(&options).await,
+        Err(error) => vec![Finding::failed("config", &error)],
+    }
+}
+
+async fn examine_redis(config: &Config) -> Vec<Finding> {
+    if config.cluster.node.is_none() {
+        return Vec::new();
+    }
+    match RedisSettings::from_config(&config.redis) {
+        Ok(settings) => redis::examine(&settings).await,
         Err(error) => vec![Finding::failed("config", &error)],
     }
 }

@@ -49,4 +49,10 @@ fn servers_of_the_log_that_are_not_there_are_said() {
     let ended = machine.run(&["doctor", "--json", "--set", "log.kind=cql", "--set", &contact_points]);
     assert_eq!((ended.code, status(&ended, "cql.reachable").as_deref()), (1, Some("fail")), "{ended:?}");
     assert_eq!(status(&ended, "data.space"), None, "entries are kept elsewhere");
+    assert_eq!(status(&ended, "redis.reachable"), None, "it is in no cluster");
+    let redis = format!("redis.servers={free}");
+    let secret = "auth.secret=0123456789012345678901234567890123456789";
+    let node = ["--set", "cluster.node=a", "--set", &redis, "--set", secret, "--set", "log.kind=cql"];
+    let ended = machine.run(&[&["doctor", "--json", "--set", &contact_points][..], &node].concat());
+    assert_eq!((ended.code, status(&ended, "redis.reachable").as_deref()), (1, Some("fail")), "{ended:?}");
 }

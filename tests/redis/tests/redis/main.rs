@@ -3,6 +3,7 @@
 mod channel;
 mod cluster;
 mod commands;
+mod doctor;
 mod lease;
 mod outages;
 mod sentinel;
