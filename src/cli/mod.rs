@@ -20,6 +20,7 @@ mod schema;
 mod send;
 mod serve;
 mod state;
+mod supervisor;
 mod tail;
 mod token;
 mod utc;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::ServeArguments;
 use super::failure::{Failure, Kind};
+use super::supervisor;
 
 /// Serves until a signal comes.
 pub fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
@@ -42,6 +43,7 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
         config = loaded.file.as_deref().map(absolute),
         "serving"
     );
+    supervisor::ready(&format!("serves clients at {}", server.public_address()));
     let (mode, served) = tokio::select! {
         number = signals.next() => {
             tracing::info!(signal = number, "stopping; a second signal ends at once");
@@ -52,6 +54,7 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
             (StopMode::Quick, Err(Failure::new(Kind::Config, reason)))
         }
     };
+    supervisor::stopping();
     tokio::select! {
         () = server.stop(mode) => {
             tracing::info!("stopped");

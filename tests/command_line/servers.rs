@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
@@ -37,6 +38,44 @@ fn a_data_folder_in_use_is_code_69_for_everybody_else() {
     }
     server.stop();
     machine.run(&["audit"]).done();
+}
+
+#[test]
+fn a_supervisor_is_told_when_the_server_serves_and_when_it_stops() {
+    let machine = Machine::new();
+    let path = machine.path("supervisor");
+    let supervisor = UnixDatagram::bind(&path).unwrap();
+    supervisor.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = || {
+        let mut message = [0; 1_024];
+        let length = supervisor.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let server = machine.serve_with(&["--listen", "127.0.0.1:0"], &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    assert_eq!(told(), format!("READY=1\nSTATUS=serves clients at {}\n", server.public));
+    server.stop();
+    assert_eq!(told(), "STOPPING=1\nSTATUS=telling clients, giving rooms up\n");
+}
+
+#[test]
+fn whether_a_server_is_ready_can_be_asked_without_another_client() {
+    let machine = Machine::new();
+    let mut server = machine.serve(&["--set", "drain.grace_ms=600000"]);
+    let address = format!("ops.listen={}", server.ops);
+    let ready = || machine.run(&["ready", "--set", &address]);
+    assert_eq!(ready().done(), "ready");
+    server.process.signal(Signal::SIGTERM);
+    server.process.wait_for("stopping");
+    let deadline = Instant::now() + DEADLINE;
+    let mut ended = ready();
+    while ended.code == 0 && Instant::now() < deadline {
+        ended = ready();
+    }
+    assert_eq!(ended.failed(1), "rollcall: not ready: serving: stopping");
+    server.process.signal(Signal::SIGTERM);
+    server.process.end();
+    let text = ready();
+    assert!(text.failed(69).starts_with("rollcall: no server answers at 127.0.0.1:"), "{text:?}");
 }
 
 #[test]
