@@ -14,6 +14,7 @@
 mod cli;
 mod counters;
 mod fault;
+mod heads;
 mod link;
 mod nemesis;
 mod node;

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use crate::cli::Cli;
 use crate::counters::Counters;
 use crate::fault::{Fault, Kind, node_name};
+use crate::heads::{differences, heads_at};
 use crate::nemesis::{Nemesis, until};
 use crate::plan::{Shape, Step, draw};
 use crate::report::{Report, StepReport, millis, seconds};
@@ -92,6 +93,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
     }
     let verdict = verdict_on(&run).await?;
     live.conclude(&verdict, &mut report)?;
+    report.anomalies.extend(live.compare_nodes().await);
     for node in &stage.nodes {
         node.stop().await.unwrap_or_else(|error| report.anomalies.push(format!("{error:#}")));
     }
@@ -244,6 +246,18 @@ impl Live<'_> {
             tally.unknown.get(),
             self.counters.total().fenced,
         );
+    }
+
+    /// Has every node tell where the rooms end, and returns what is wrong with that.
+    async fn compare_nodes(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for (place, node) in self.stage.nodes.iter().enumerate() {
+            match heads_at(self.run, &self.stage.endpoint(place)).await {
+                Ok(heads) => told.push((node.name.clone(), heads)),
+                Err(error) => return vec![format!("{} does not tell history: {error:#}", node.name)],
+            }
+        }
+        differences(&told)
     }
 
     /// Puts everything into the report that is known at the end.
