@@ -23,7 +23,7 @@ impl World {
         } else {
             3
         };
-        if self.is_cut_off(from) || self.dice.permille(lost) {
+        if self.is_cut_off(from) || self.strikes(FaultKind::BusMute, Some(from)) || self.dice.permille(lost) {
             return self.totals.count("envelopes lost");
         }
         let repeated = if self.is_healed {
@@ -43,18 +43,26 @@ impl World {
     }
 
     fn is_cut_off(&self, node: usize) -> bool {
-        self.strikes(FaultKind::RedisDown, None) || self.strikes(FaultKind::BusCut, Some(node))
+        self.is_redis_away(node) || self.strikes(FaultKind::BusCut, Some(node))
     }
 
     /// An envelope arrives where a node listens.
     pub fn envelope_arrives(&mut self, node: usize, bytes: &Bytes) {
-        if self.is_cut_off(node) {
+        if self.is_cut_off(node) || self.strikes(FaultKind::BusDeaf, Some(node)) {
             return self.totals.count("envelopes lost");
         }
         let Some(life) = self.life_of(node) else { return };
-        let envelope = Envelope::decode(bytes).expect("what was sealed can be read");
+        let mut envelope = Envelope::decode(bytes).expect("what was sealed can be read");
         if !envelope.is_for(&self.nodes[node].me()) {
             self.totals.count("envelopes for another life");
+        }
+        if self.sabotage == Some(Sabotage::NotOwnerIgnored) {
+            envelope.payloads.retain(|payload| !matches!(payload, Payload::NotOwner { .. }));
+            for payload in &mut envelope.payloads {
+                if let Payload::Beacon(beacon) = payload {
+                    beacon.released.clear();
+                }
+            }
         }
         if self.sabotage == Some(Sabotage::BufferDeliversOutOfOrder) {
             for payload in &envelope.payloads {
@@ -67,10 +75,11 @@ impl World {
         self.after(0, Event::ToNode(life, Box::new(NodeInput::Received(envelope))));
     }
 
-    /// The subscription of a node is confirmed again.
+    /// The subscription of a node is confirmed again; a little later it hears of that.
     pub fn bus_returns(&mut self, node: usize) {
+        let delay_ms = self.dice.range(0, 300);
         if let Some(life) = self.life_of(node) {
-            self.after(0, Event::ToNode(life, Box::new(NodeInput::BusReturned)));
+            self.after(delay_ms, Event::ToNode(life, Box::new(NodeInput::BusReturned)));
         }
     }
 }

@@ -28,12 +28,18 @@ pub enum FaultKind {
     GiveUp,
     /// A node's time of day is wrong.
     ClockWrong,
-    /// A node's subscription is interrupted.
+    /// A node neither sends nor gets anything on the bus.
     BusCut,
+    /// A node's subscription is interrupted; what it sends arrives.
+    BusDeaf,
+    /// What a node sends does not arrive; it gets what others send.
+    BusMute,
     /// The bus loses, repeats and delays much.
     BusLossy,
     /// Redis does not answer.
     RedisDown,
+    /// Redis does not answer a node, and carries nothing from or to it.
+    RedisCut,
     /// Redis answers a node late or not at all.
     RedisFlaky,
     /// Redis loses everything.
@@ -62,15 +68,18 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds, and how often each is drawn.
-    pub const ALL: [(Self, u64); 20] = [
+    pub const ALL: [(Self, u64); 23] = [
         (Self::Crash, 8),
         (Self::Pause, 10),
         (Self::Drain, 3),
         (Self::GiveUp, 4),
         (Self::ClockWrong, 2),
-        (Self::BusCut, 6),
+        (Self::BusCut, 4),
+        (Self::BusDeaf, 3),
+        (Self::BusMute, 3),
         (Self::BusLossy, 5),
         (Self::RedisDown, 4),
+        (Self::RedisCut, 4),
         (Self::RedisFlaky, 5),
         (Self::RedisWiped, 4),
         (Self::RedisRewound, 4),
@@ -103,9 +112,9 @@ impl FaultKind {
             Self::Pause => dice.range(200, 9_000),
             Self::Drain => dice.range(3_000, 8_000),
             Self::ClockWrong => dice.range(2_000, 8_000),
-            Self::BusCut => dice.range(100, 4_000),
+            Self::BusCut | Self::BusDeaf | Self::BusMute => dice.range(100, 4_000),
             Self::BusLossy => dice.range(500, 6_000),
-            Self::RedisDown => dice.range(300, 6_000),
+            Self::RedisDown | Self::RedisCut => dice.range(300, 6_000),
             Self::RedisFlaky => dice.range(500, 5_000),
             Self::StoreDown => dice.range(300, 5_000),
             Self::StoreCut => dice.range(300, 14_000),

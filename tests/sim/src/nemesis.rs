@@ -74,8 +74,11 @@ impl World {
             FaultKind::ClientRestart => self.kill_client(client, false),
             FaultKind::ClientLost => self.kill_client(client, true),
             FaultKind::BusCut
+            | FaultKind::BusDeaf
+            | FaultKind::BusMute
             | FaultKind::BusLossy
             | FaultKind::RedisDown
+            | FaultKind::RedisCut
             | FaultKind::RedisFlaky
             | FaultKind::StoreDown
             | FaultKind::StoreCut
@@ -108,7 +111,7 @@ impl World {
                 self.start_node(node);
             }
             FaultKind::ClockWrong => self.nodes[node].clock_ahead_ms = 0,
-            FaultKind::BusCut => self.bus_returns(node),
+            FaultKind::BusCut | FaultKind::BusDeaf | FaultKind::BusMute | FaultKind::RedisCut => self.bus_returns(node),
             FaultKind::RedisDown => (0..self.nodes.len()).for_each(|at| self.bus_returns(at)),
             FaultKind::ClientStalled => {
                 let client = self.client_of(&fault);

@@ -329,7 +329,8 @@ impl World {
             }
             Want::Show(entries) => {
                 let tail = self.nodes[life.node].alive.as_ref().and_then(|alive| alive.tails.get(room));
-                if tail.is_some_and(|tail| tail.owner == Some(owner)) {
+                let is_open = tail.is_some_and(|tail| tail.owner == Some(owner));
+                if is_open || self.sabotage == Some(Sabotage::ReleasedOwnerShown) {
                     self.show(life, room, &entries);
                 }
             }

@@ -119,7 +119,10 @@ impl Owner {
             ToOwner::Began(Some(snapshot)) => {
                 let hint = self.with.hint.max(snapshot);
                 let hint = if hint > Seq::ZERO { BUCKETS.of(hint) } else { 0 };
-                let owner = OwnerId((u128::from(around.draw) << 64) | u128::from(self.life));
+                let owner = match around.sabotage {
+                    Some(Sabotage::NoOwnerNonce) => OwnerId(1),
+                    _ => OwnerId((u128::from(around.draw) << 64) | u128::from(self.life)),
+                };
                 let mut effects = Vec::new();
                 let start = Start { owner, epoch: self.with.epoch, snapshot, hint };
                 self.fencing = Some(Fencing::new(BUCKETS, start, &mut effects));
@@ -203,22 +206,32 @@ impl Owner {
 
     fn activated(&mut self, around: &Around<'_>, wants: &mut Vec<Want>) {
         let Some(Activated { tail, replaced }) = self.activated else { return };
-        let activation = match rebuild(around.rows, &self.room, tail, around.sabotage) {
+        let mut activation = match rebuild(around.rows, &self.room, tail, around.sabotage) {
             Ok(activation) => activation,
             Err(error) => {
                 wants.push(Want::Damaged(error.to_string()));
                 return self.not_activated(wants);
             }
         };
+        if around.sabotage == Some(Sabotage::RedisEpochTrusted) {
+            activation.fence.epoch = self.with.epoch;
+        }
         let state = &activation.state;
-        let standing = RoomStanding { epoch: tail.fence.epoch, head: state.head, hash: state.hash, floor: state.floor };
+        let standing =
+            RoomStanding { epoch: activation.fence.epoch, head: state.head, hash: state.hash, floor: state.floor };
         let core = RoomCore::new(activation.fence, activation.state, activation.last_snapshot);
         self.core = Some(core.in_buckets(BUCKETS));
         wants.push(Want::Event(OwnerEvent::Activated { fence: activation.fence, replaced, standing }));
     }
 
     fn submit(&mut self, write: OwnerWrite<Token>, around: &Around<'_>, wants: &mut Vec<Want>) {
-        let OwnerWrite { writer, user, device, rights, write } = write;
+        let OwnerWrite { writer, user, device, rights, mut write } = write;
+        if around.sabotage == Some(Sabotage::ForwardedAgainIsNew) && matches!(writer, Writer::Node(_)) {
+            let last_n = self.last_n(&SenderKey { user: user.clone(), device: device.clone() });
+            if write.n <= last_n {
+                (write.n, write.prev) = (last_n + 1, last_n);
+            }
+        }
         let target = write.target.map(|seq| self.look_up(seq, around));
         let mut salt = [0; 16];
         salt[..8].copy_from_slice(&around.draw.to_be_bytes());

@@ -22,7 +22,7 @@ pub struct Redis {
 impl World {
     /// Sends a command on its way.
     pub fn send_to_redis(&mut self, life: NodeLife, asker: Asker, command: RedisCommand) {
-        if self.strikes(FaultKind::RedisDown, None) {
+        if self.is_redis_away(life.node) {
             let delay_ms = self.dice.range(1, 200);
             return self.redis_failed(life, asker, delay_ms);
         }
@@ -41,6 +41,11 @@ impl World {
         }
         let delay_ms = if is_flaky { self.dice.range(1, 700) } else { self.dice.range(1, 4) };
         self.after(delay_ms, Event::AtRedis(life, asker, command, fate));
+    }
+
+    /// Tells whether Redis does not answer a node.
+    pub fn is_redis_away(&self, node: usize) -> bool {
+        self.strikes(FaultKind::RedisDown, None) || self.strikes(FaultKind::RedisCut, Some(node))
     }
 
     /// Draws what becomes of a request, at this chance of a loss out of a thousand.
@@ -62,7 +67,7 @@ impl World {
         if fate == Fate::Lost {
             return;
         }
-        if fate == Fate::Answered && self.strikes(FaultKind::RedisDown, None) {
+        if fate == Fate::Answered && self.is_redis_away(life.node) {
             return self.redis_failed(life, asker, 5);
         }
         let answer = self.redis.keys.run(self.wall_ms().cast_unsigned(), command);

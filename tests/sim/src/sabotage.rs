@@ -16,6 +16,12 @@ pub enum Sabotage {
     UnknownToldAsFailed,
     /// The store takes an append under a fence that was replaced.
     NoFenceOnAppend,
+    /// The store takes an append whatever the last number is.
+    NoSequenceCondition,
+    /// All owners are called the same.
+    NoOwnerNonce,
+    /// The epoch that Redis gave is the owner's, whatever the log has seen.
+    RedisEpochTrusted,
     /// Of a batch the store stores the first half.
     TornAppend,
     /// What devices wrote is forgotten at each activation.
@@ -34,6 +40,12 @@ pub enum Sabotage {
     GapsNotRepaired,
     /// A replica shows what an owner sends as it comes.
     BufferDeliversOutOfOrder,
+    /// A node that says that it does not own a room is not listened to.
+    NotOwnerIgnored,
+    /// What an owner commits is shown though it was released.
+    ReleasedOwnerShown,
+    /// A write that is forwarded again is taken for another one.
+    ForwardedAgainIsNew,
     /// Who resumes gets what comes after the head.
     ResumeAtHead,
     /// The same frame is sent twice.
@@ -42,12 +54,15 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::AckBeforeCommit,
         Self::PushBeforeCommit,
         Self::UnresolvedBatchForgotten,
         Self::UnknownToldAsFailed,
         Self::NoFenceOnAppend,
+        Self::NoSequenceCondition,
+        Self::NoOwnerNonce,
+        Self::RedisEpochTrusted,
         Self::TornAppend,
         Self::NoDedupe,
         Self::SnapshotTrustedBeyondItsPrefix,
@@ -57,6 +72,9 @@ impl Sabotage {
         Self::TakeoversNotNoted,
         Self::GapsNotRepaired,
         Self::BufferDeliversOutOfOrder,
+        Self::NotOwnerIgnored,
+        Self::ReleasedOwnerShown,
+        Self::ForwardedAgainIsNew,
         Self::ResumeAtHead,
         Self::PushedTwice,
     ];

@@ -77,8 +77,7 @@ impl World {
                     self.totals.count("statements carried out after they were given up");
                 }
                 let statement = self.spoil(statement);
-                let ignores_fence = self.sabotage == Some(Sabotage::NoFenceOnAppend);
-                let answer = self.store.run(&room, &statement, ignores_fence);
+                let answer = self.store.run(&room, &statement, self.sabotage);
                 self.say(|| format!("  store: n{} {room} {statement:?} -> {answer:?}", from.node));
                 Event::ToOwner(from, room, life, Box::new(ToOwner::Answer(number, answer)))
             }

@@ -8,6 +8,8 @@ use rollcall_actors::fencing::{Answer, Buckets, Looked, Mark, Row, Statement, Wr
 use rollcall_actors::ports::{Fence, LogTail, StoredSnapshot};
 use rollcall_protocol::{Entry, Kind, RoomId, Seq};
 
+use crate::sabotage::Sabotage;
+
 /// Entries in a bucket: few, so that rooms roll often.
 pub const BUCKETS: Buckets = Buckets::of_entries(16);
 
@@ -52,9 +54,9 @@ impl Store {
     }
 
     /// Carries a statement out.
-    pub fn run(&mut self, room: &RoomId, statement: &Statement, ignores_fence: bool) -> Answer {
+    pub fn run(&mut self, room: &RoomId, statement: &Statement, sabotage: Option<Sabotage>) -> Answer {
         let rows = self.rooms.entry(room.clone()).or_default();
-        let answer = rows.run(room, statement, ignores_fence, &mut self.damages);
+        let answer = rows.run(room, statement, sabotage, &mut self.damages);
         rows.known_at_ms.resize(rows.rows.len(), u64::MAX);
         answer
     }
@@ -106,7 +108,13 @@ impl RoomStore {
         self.fences.values().last().copied()
     }
 
-    fn run(&mut self, room: &RoomId, statement: &Statement, ignores_fence: bool, damages: &mut Vec<String>) -> Answer {
+    fn run(
+        &mut self,
+        room: &RoomId,
+        statement: &Statement,
+        sabotage: Option<Sabotage>,
+        damages: &mut Vec<String>,
+    ) -> Answer {
         match statement {
             Statement::ReadFence { bucket } => Answer::Fence(self.fences.get(bucket).copied()),
             &Statement::CreateBucket { bucket, fence, last_seq } => {
@@ -129,7 +137,7 @@ impl RoomStore {
             },
             Statement::Append { bucket, fence, last_seq, entries } => {
                 let expected = LogTail { fence: *fence, last_seq: *last_seq };
-                self.append(room, *bucket, expected, entries, ignores_fence, damages)
+                self.append(room, *bucket, expected, entries, sabotage, damages)
             }
             &Statement::ReadWriters { after, through, .. } => {
                 let writer =
@@ -172,15 +180,20 @@ impl RoomStore {
         bucket: u64,
         expected: LogTail,
         entries: &[Entry],
-        ignores_fence: bool,
+        sabotage: Option<Sabotage>,
         damages: &mut Vec<String>,
     ) -> Answer {
         let Some(&there) = self.fences.get(&bucket) else { return Answer::NotApplied(None) };
-        if there != expected && !(ignores_fence && there.last_seq == expected.last_seq) {
+        let is_met = match sabotage {
+            Some(Sabotage::NoFenceOnAppend) => there.last_seq == expected.last_seq,
+            Some(Sabotage::NoSequenceCondition) => there.fence == expected.fence,
+            _ => there == expected,
+        };
+        if !is_met {
             return Answer::NotApplied(Some(there));
         }
         for entry in entries {
-            if self.rows.insert(entry.seq, entry.clone()).is_some() {
+            if self.rows.insert(entry.seq, entry.clone()).is_some_and(|there| there.hash != entry.hash) {
                 damages.push(format!("entry {} of {room} was overwritten", entry.seq));
             }
         }
