@@ -14,6 +14,7 @@ use rollcall_protocol::{
 
 use super::node::{Incarnation, NodeRef};
 use super::wire;
+use crate::ports::Fence;
 use crate::room::Rights;
 
 /// The format that this version writes, and the only one that it reads.
@@ -62,6 +63,13 @@ pub enum Payload {
     Beacon(Beacon),
     /// To the node that a room prefers: somebody wants to read it and nobody owns it.
     Activate(RoomId),
+    /// From an owner that has drained a room, to the node that is to be the next: its fence can be taken, and nobody need be told.
+    HandOver {
+        /// Which room.
+        room: RoomId,
+        /// The fence under which nothing more is written.
+        fence: Fence,
+    },
     /// To a room's owner: may this user join or look at the room, and where does it stand?
     Question(Question),
     /// The answer to a question.

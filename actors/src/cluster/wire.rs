@@ -21,6 +21,7 @@ use super::envelope::{
     SubmitReply, Told, Watch, WatchConfirmed,
 };
 use super::node::{Incarnation, NodeRef};
+use crate::ports::Fence;
 
 const SUBMIT: u8 = 1;
 const SUBMIT_REPLY: u8 = 2;
@@ -33,6 +34,7 @@ const BEACON: u8 = 8;
 const ACTIVATE: u8 = 9;
 const QUESTION: u8 = 10;
 const TOLD: u8 = 11;
+const HAND_OVER: u8 = 12;
 
 type Malformed = &'static str;
 type CorrelationIn = (u64, u64);
@@ -59,6 +61,7 @@ enum PayloadIn {
     Activate(RoomId),
     Question(QuestionIn),
     Told(ToldIn),
+    HandOver((RoomId, Epoch, Binary<16>)),
 }
 
 /// Appends an envelope, without its format version, to `bytes`.
@@ -111,6 +114,9 @@ pub(super) fn write_payload(payload: &Payload) -> Vec<u8> {
             append(&mut bytes, &(BEACON, (beacon.number, heads, &beacon.released)));
         }
         Payload::Activate(room) => append(&mut bytes, &(ACTIVATE, room)),
+        Payload::HandOver { room, fence } => {
+            append(&mut bytes, &(HAND_OVER, (room, fence.epoch, Binary(fence.owner.0.to_be_bytes()))));
+        }
         Payload::Question(Question { correlation, room, user, rights, join }) => {
             let join = join.as_ref().map(|join| (&join.device, join.after, join.hash.map(|hash| Binary(hash.0))));
             append(&mut bytes, &(QUESTION, (correlation_out(*correlation), room, user, rights_out(*rights), join)));
@@ -178,6 +184,10 @@ fn read_payload(payload: PayloadIn) -> Result<Payload, Malformed> {
             Payload::Beacon(Beacon { number, heads, released })
         }
         PayloadIn::Activate(room) => Payload::Activate(room),
+        PayloadIn::HandOver((room, epoch, Binary(owner))) => {
+            let owner = rollcall_protocol::OwnerId(u128::from_be_bytes(owner));
+            Payload::HandOver { room, fence: Fence { epoch, owner } }
+        }
         PayloadIn::Question((correlation, room, user, rights, join)) => {
             let join = join.map(|(device, after, hash)| {
                 let hash = hash.map(|Binary(hash)| rollcall_protocol::Hash(hash));
@@ -245,6 +255,7 @@ impl<'de> Deserialize<'de> for PayloadIn {
                     ACTIVATE => PayloadIn::Activate(content(&mut seq)?),
                     QUESTION => PayloadIn::Question(content(&mut seq)?),
                     TOLD => PayloadIn::Told(content(&mut seq)?),
+                    HAND_OVER => PayloadIn::HandOver(content(&mut seq)?),
                     _ => return Err(de::Error::custom("no payload has this tag")),
                 })
             }

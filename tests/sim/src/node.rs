@@ -181,6 +181,9 @@ impl World {
             }
             NodeEffect::StartOwner { room, life: owner, with } => {
                 self.totals.count("activations begun");
+                if with.handed_over.is_some() {
+                    self.totals.count("rooms handed over");
+                }
                 let machine = Owner::new(room.clone(), owner, with);
                 if let Some(alive) = &mut self.nodes[life.node].alive {
                     alive.owners.insert(room.clone(), machine);

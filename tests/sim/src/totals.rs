@@ -16,6 +16,7 @@ pub struct Totals {
 pub const MUST_OCCUR: &[&str] = &[
     "owners fenced",
     "owners drained",
+    "rooms handed over",
     "owners lost an unknown append",
     "takeovers noticed",
     "appends unknown, then committed",

@@ -91,6 +91,7 @@ fn one_of_each() -> Vec<Payload> {
             last_n: 5,
         })),
         told(Err(ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed"))),
+        Payload::HandOver { room: room(), fence: Fence { epoch: Epoch::new(4), owner: OwnerId(u128::MAX - 5) } },
     ]
 }
 

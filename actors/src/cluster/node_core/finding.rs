@@ -80,7 +80,10 @@ impl<T> NodeCore<T> {
 
     fn found(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, seat: Seat) {
         let now_ms = turn.now_ms();
+        // What it found is older than what the owner has said since.
+        let is_handed_over = self.room(room).search.handed_over.is_some();
         match seat {
+            Seat::There(_) | Seat::Ask(_) | Seat::Nowhere if is_handed_over => self.room(room).search.at_once(now_ms),
             Seat::There(record) => {
                 let state = self.room(room);
                 let has_refused = state.search.refused_by.take_if(|node| *node == record.owner).is_some();

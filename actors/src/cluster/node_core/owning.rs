@@ -19,8 +19,9 @@ use crate::ports::Fence;
 use crate::room::StopReason;
 
 impl<T> NodeCore<T> {
-    pub(super) fn start_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, with: ActivateWith) {
+    pub(super) fn start_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, mut with: ActivateWith) {
         let life = self.next_life();
+        with.handed_over = self.room(room).search.handed_over.take().or(with.handed_over);
         let owner = Owner { life, since_ms: turn.now_ms(), phase: Phase::Activating(with.clone()) };
         let state = self.room(room);
         state.search.begins_at_ms = None;
@@ -226,7 +227,7 @@ impl<T> NodeCore<T> {
             Phase::Activating(_) | Phase::Ending => {}
         }
         let state = self.room(room);
-        if state.wants_owner() {
+        if state.wants_owner() && state.found.is_none() {
             state.search.soon(turn.now_ms());
         }
     }
@@ -234,7 +235,7 @@ impl<T> NodeCore<T> {
     /// Tells everybody that the room is not owned here any more, and shows it if it is read here.
     fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) {
         let (me, now_ms) = (self.me.clone(), turn.now_ms());
-        let Active { fence, standing, mut watchers, .. } = active;
+        let Active { fence, standing, mut watchers, is_stored, .. } = active;
         let state = self.room(room);
         match reason {
             // Where the log is damaged another node may be luckier; this one does not hurry.
@@ -248,7 +249,9 @@ impl<T> NodeCore<T> {
         let is_wanted = state.wants_owner() || !state.held.is_empty() || watchers.nodes().next().is_some();
         let next = self.next_owner(room).filter(|_| reason == StopReason::Drained && is_wanted);
         if let Some(next) = next.clone() {
-            turn.effects.push(NodeEffect::Send { to: next, payloads: vec![Payload::Activate(room.clone())] });
+            let room = room.clone();
+            let payload = if is_stored { Payload::HandOver { room, fence } } else { Payload::Activate(room) };
+            turn.effects.push(NodeEffect::Send { to: next, payloads: vec![payload] });
         }
         let mut effects = Vec::new();
         watchers.release(next.as_ref(), &mut effects);
@@ -261,9 +264,14 @@ impl<T> NodeCore<T> {
         self.room(room).found.clone_from(&next);
         self.tell_forwarding(turn, room, ForwardInput::NotOwner { from: me });
         if next.is_some() {
-            self.tell_forwarding(turn, room, ForwardInput::Owner(next));
+            self.tell_forwarding(turn, room, ForwardInput::Owner(next.clone()));
         }
         self.show_if_read(turn, room);
+        if let Some(by) = next {
+            // Nobody need be looked for.
+            self.feed_replica(turn, room, replica::Input::Owner(OwnerAnswer::Owned { by, epoch: fence.epoch }));
+            self.room(room).search.begins_at_ms = None;
+        }
     }
 
     /// Returns the node that a room which is given up should go to: only where this one takes no rooms.

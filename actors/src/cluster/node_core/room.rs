@@ -161,7 +161,7 @@ impl<T> Room<T> {
     pub fn may_own(&self) -> bool {
         match &self.owner {
             Some(owner) => !matches!(owner.phase, Phase::Ending),
-            None => self.search.running.is_some() || self.search.is_asked,
+            None => self.search.running.is_some() || self.search.is_asked || self.search.handed_over.is_some(),
         }
     }
 

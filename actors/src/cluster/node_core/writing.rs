@@ -143,6 +143,13 @@ impl<T> NodeCore<T> {
             }
             Payload::Question(question) => self.questioned(turn, from.clone(), question),
             Payload::Told(told) => self.told(turn, told),
+            Payload::HandOver { room, fence } => {
+                let state = self.room(&room);
+                if state.owner.is_none() {
+                    state.search.handed_over = Some(fence);
+                    state.search.at_once(now_ms);
+                }
+            }
             Payload::Activate(room) => {
                 let state = self.room(&room);
                 if state.owner.is_none() {

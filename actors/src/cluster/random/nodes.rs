@@ -178,8 +178,12 @@ impl SimNode {
                 self.carry_out_links(now_ms, told, wants);
             }
             Payload::Activate(room) => wants.push(Want::Activate { room }),
-            Payload::Submit(_) | Payload::SubmitReply(_) | Payload::Question(_) | Payload::Told(_) => {
-                panic!("nobody submits or asks here")
+            Payload::Submit(_)
+            | Payload::SubmitReply(_)
+            | Payload::Question(_)
+            | Payload::Told(_)
+            | Payload::HandOver { .. } => {
+                panic!("nobody submits, asks or drains here")
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::cluster::Payload;
 
 /// The kinds of payloads, by the names that metrics give them.
-pub const SENT_KINDS: [&str; 11] = [
+pub const SENT_KINDS: [&str; 12] = [
     "submit",
     "submit_reply",
     "watch",
@@ -17,6 +17,7 @@ pub const SENT_KINDS: [&str; 11] = [
     "activate",
     "question",
     "told",
+    "hand_over",
 ];
 
 /// Counters of a node, each from its start.
@@ -85,6 +86,7 @@ impl ClusterStats {
             Payload::Activate(_) => 8,
             Payload::Question(_) => 9,
             Payload::Told(_) => 10,
+            Payload::HandOver { .. } => 11,
         };
         self.sent[kind].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,5 +1,6 @@
 mod asking;
 mod desk;
+mod handing;
 mod owning;
 mod showing;
 mod standing;
