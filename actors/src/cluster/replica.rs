@@ -46,8 +46,10 @@ pub struct Replica {
     readers: usize,
     /// Since when nobody reads it.
     idle_since: Option<u64>,
-    /// The highest that was seen anywhere.
+    /// The highest that was seen anywhere of an owner whose fence is stored.
     epoch: Epoch,
+    /// That of an owner who has stored nothing: others may have a lower one and be no older.
+    unstored_epoch: Epoch,
     /// The first number whose body is still kept, as far as an owner or the log told.
     floor: Seq,
     /// None until a head is known.
@@ -75,6 +77,7 @@ impl Replica {
             readers: 0,
             idle_since: Some(now_ms),
             epoch: Epoch::ZERO,
+            unstored_epoch: Epoch::ZERO,
             floor: Seq::FIRST,
             buffer: None,
             held_bytes: 0,
@@ -104,7 +107,7 @@ impl Replica {
             }
             Input::Batch { from, entries } => self.batch(now_ms, &from, &entries, effects),
             Input::Head { from, epoch, head } => {
-                if self.is_current(now_ms, &from, epoch) {
+                if self.is_current(now_ms, &from, self.epoch_of(epoch, head)) {
                     self.learn_head(now_ms, head);
                 }
             }
@@ -126,8 +129,13 @@ impl Replica {
         self.hash
     }
 
-    /// Returns the highest epoch that was seen.
+    /// Returns the epoch of the room's owner, as far as is known here.
     pub fn epoch(&self) -> Epoch {
+        if self.epoch > Epoch::ZERO { self.epoch } else { self.unstored_epoch }
+    }
+
+    /// Returns the highest epoch that was seen of an owner whose fence is stored: nobody of a lower one owns the room.
+    pub fn stored_epoch(&self) -> Epoch {
         self.epoch
     }
 
@@ -257,7 +265,7 @@ impl Replica {
         self.buffer = Some(empty_buffer(head));
         self.held_bytes = 0;
         self.hash = (head == Seq::ZERO).then(|| hash::genesis(&self.room));
-        effects.push(Effect::Begin { epoch: self.epoch, head });
+        effects.push(Effect::Begin { epoch: self.epoch(), head });
     }
 }
 

@@ -146,6 +146,12 @@ impl Replica {
         epoch >= self.epoch
     }
 
+    /// Returns the epoch of an owner whose head is this, as it counts: one that has stored nothing has fenced nobody, and its epoch
+    /// says nothing of others.
+    pub(super) fn epoch_of(&self, epoch: Epoch, head: Seq) -> Epoch {
+        if head > Seq::ZERO || epoch == self.epoch { epoch } else { Epoch::ZERO }
+    }
+
     /// Learns of a higher epoch, from the owner that is watched or from elsewhere.
     pub(super) fn learn_epoch(&mut self, now_ms: u64, epoch: Epoch, from_watched: bool) {
         if epoch > self.epoch {
@@ -174,11 +180,13 @@ impl Replica {
         effects: &mut Vec<Effect>,
         (head, hash, floor): (Seq, Hash, Seq),
     ) {
-        if self.watching.at.as_ref() != Some(from) || !self.is_current(now_ms, from, epoch) {
+        let stored = self.epoch_of(epoch, head);
+        if self.watching.at.as_ref() != Some(from) || !self.is_current(now_ms, from, stored) {
             return;
         }
+        self.unstored_epoch = epoch;
         self.floor = self.floor.max(floor);
-        self.learn_standing(now_ms, epoch, head, effects);
+        self.learn_standing(now_ms, stored, head, effects);
         if self.head() == Some(head) {
             if self.hash.is_some_and(|known| known != hash) {
                 return self.stop(StopReason::Diverged, effects);

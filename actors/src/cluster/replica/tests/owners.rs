@@ -32,6 +32,21 @@ fn the_owner_is_looked_for_and_watched() {
 }
 
 #[test]
+fn the_epoch_of_an_owner_that_has_stored_nothing_says_nothing_of_others() {
+    let mut stage = Stage::new(0);
+    stage.at(0, owned_by("a"));
+    stage.epoch = 6;
+    assert_eq!(stage.confirm(0), [stage.begin(0)]);
+    assert_eq!((stage.replica.epoch(), stage.replica.stored_epoch()), (Epoch::new(6), Epoch::ZERO));
+    assert_eq!(stage.at(1, head(6, 0)), []);
+    // Redis was emptied: the one who stored first has a lower one.
+    stage.epoch = 2;
+    let stored = stage.commit(1);
+    assert_eq!(stage.at(2, batch(&stored)), [Deliver(stored)]);
+    assert_eq!((stage.replica.epoch(), stage.replica.stored_epoch()), (Epoch::new(2), Epoch::new(2)));
+}
+
+#[test]
 fn where_nobody_owns_it_the_preferred_node_is_asked_and_the_log_read() {
     let mut stage = Stage::new(3);
     assert_eq!(stage.at(5, nobody("a")), [AskToActivate(node("a")), ReadTail { read: 1 }]);
