@@ -22,8 +22,9 @@ pub use io::{TrustEffect, TrustInput};
 /// How old the last read of the takeovers and the last renewal of the lease may be, in milliseconds, from when they were sent.
 pub const TRUST_MS: u64 = 2_000;
 
-/// An owner that is said to be one no more, and to which the log does not say otherwise for this long, in milliseconds, yields: it
-/// would keep its readers from what another commits, and refuse writes by what it no longer knows.
+/// An owner that is said to be one no more, or that has stored nothing and so has fenced nobody, yields where the log does not say for
+/// this long that it is the owner, in milliseconds: it would keep its readers from what another commits, and refuse writes by what it
+/// knows no longer.
 pub const YIELDS_AFTER_MS: u64 = 2_000;
 
 /// How often takeovers are read, and the fences of rooms that are not trusted, in milliseconds.
@@ -79,15 +80,26 @@ struct Read {
 struct OwnedRoom {
     fence: Fence,
     stored: bool,
-    is_read: bool,
+    /// Since when somebody reads it here.
+    read_since_ms: Option<u64>,
     /// Up to then nobody else owned the room.
     proved_at_ms: u64,
-    /// Somebody says that another one does; a read that is sent from then on shows it. By this time it yields.
-    yields_at_ms: Option<u64>,
+    /// Since when somebody says that another one does; a read that is sent from then on shows it.
+    doubted_at_ms: Option<u64>,
     /// When the fence was last asked for; none before, and where it is to be asked for at once.
     asked_at_ms: Option<u64>,
     in_flight: Option<Read>,
     due_at_ms: Option<u64>,
+    /// When it yields unless the log answers.
+    yields_at_ms: Option<u64>,
+}
+
+impl OwnedRoom {
+    fn must_yield_at_ms(&self) -> Option<u64> {
+        let unproved = self.read_since_ms.filter(|_| !self.stored).map(|since_ms| since_ms.max(self.proved_at_ms));
+        let since_ms = [self.doubted_at_ms, unproved].into_iter().flatten().min();
+        since_ms.map(|since_ms| since_ms + YIELDS_AFTER_MS)
+    }
 }
 
 impl Trust {
@@ -117,12 +129,13 @@ impl Trust {
                     OwnedRoom {
                         fence,
                         stored,
-                        is_read: false,
+                        read_since_ms: None,
                         proved_at_ms: since_ms,
-                        yields_at_ms: None,
+                        doubted_at_ms: None,
                         asked_at_ms: None,
                         in_flight: None,
                         due_at_ms: None,
+                        yields_at_ms: None,
                     },
                 );
             }
@@ -130,6 +143,7 @@ impl Trust {
                 if let Some(owned) = self.owned.get_mut(&room) {
                     owned.stored = true;
                 }
+                self.plan(now_ms, &room);
             }
             TrustInput::Watches { room, epoch } => {
                 self.leave(&room);
@@ -138,7 +152,7 @@ impl Trust {
             TrustInput::Left(room) => self.leave(&room),
             TrustInput::Subscribers { room, any } => {
                 if let Some(owned) = self.owned.get_mut(&room) {
-                    owned.is_read = any;
+                    owned.read_since_ms = any.then(|| owned.read_since_ms.unwrap_or(now_ms));
                 }
                 self.plan(now_ms, &room);
             }
@@ -166,7 +180,7 @@ impl Trust {
     fn trusts(&self, now_ms: u64, owned: &OwnedRoom) -> bool {
         let node = self.trust_ends_at_ms().is_some_and(|end| now_ms < end);
         let covers = self.known.is_some_and(|known| known.from_ms <= owned.proved_at_ms);
-        node && covers && owned.stored && owned.yields_at_ms.is_none()
+        node && covers && owned.stored && owned.doubted_at_ms.is_none()
     }
 
     fn takeovers_read(
@@ -200,10 +214,8 @@ impl Trust {
     }
 
     fn doubt(&mut self, now_ms: u64, room: &RoomId) {
-        if let Some(owned) = self.owned.get_mut(room).filter(|owned| owned.yields_at_ms.is_none()) {
-            let yields_at_ms = now_ms + YIELDS_AFTER_MS;
-            owned.yields_at_ms = Some(yields_at_ms);
-            self.yields.insert((yields_at_ms, room.clone()));
+        if let Some(owned) = self.owned.get_mut(room).filter(|owned| owned.doubted_at_ms.is_none()) {
+            owned.doubted_at_ms = Some(now_ms);
             // Read at once, whatever was read a moment ago; what is under way may have been sent too early.
             owned.asked_at_ms = None;
             if let Some(read) = &mut owned.in_flight {
@@ -234,9 +246,7 @@ impl Trust {
             Ok(tail) if tail.is_some() || !owned.stored => {
                 owned.stored |= tail.is_some();
                 owned.proved_at_ms = owned.proved_at_ms.max(read.sent_at_ms);
-                if let Some(at_ms) = owned.yields_at_ms.take_if(|_| !read.is_outdated) {
-                    self.yields.remove(&(at_ms, room.clone()));
-                }
+                owned.doubted_at_ms.take_if(|_| !read.is_outdated);
             }
             Ok(_) | Err(()) => {}
         }
@@ -256,10 +266,10 @@ impl Trust {
         }
     }
 
-    /// Enters when a room's fence is to be read, if it is.
+    /// Enters when a room's fence is to be read, if it is, and when its owner yields.
     fn plan(&mut self, now_ms: u64, room: &RoomId) {
         let Some(owned) = self.owned.get(room) else { return };
-        let wants = owned.yields_at_ms.is_some() || owned.is_read && !self.trusts(now_ms, owned);
+        let wants = owned.doubted_at_ms.is_some() || owned.read_since_ms.is_some() && !self.trusts(now_ms, owned);
         let at_ms = (wants && owned.in_flight.is_none())
             .then(|| owned.asked_at_ms.map_or(now_ms, |asked| (asked + READ_EVERY_MS).max(now_ms)));
         let owned = self.owned.get_mut(room).expect("it was there a moment ago");
@@ -269,6 +279,13 @@ impl Trust {
         if let Some(at_ms) = at_ms {
             owned.due_at_ms = Some(at_ms);
             self.due.insert((at_ms, room.clone()));
+        }
+        let yields_at_ms = owned.must_yield_at_ms();
+        if yields_at_ms != owned.yields_at_ms {
+            if let Some(at_ms) = std::mem::replace(&mut owned.yields_at_ms, yields_at_ms) {
+                self.yields.remove(&(at_ms, room.clone()));
+            }
+            self.yields.extend(yields_at_ms.map(|at_ms| (at_ms, room.clone())));
         }
     }
 

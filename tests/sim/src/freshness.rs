@@ -1,13 +1,17 @@
 //! Whether nodes show what was committed within the time that is promised: two seconds, whatever the bus, Redis and other nodes do. Of
 //! a node that stands still, or that the store gives trouble, nothing is expected until that lies two seconds back.
 
-use rollcall_protocol::RoomId;
+use rollcall_protocol::{RoomId, Seq};
 
 use crate::world::World;
 
 /// An entry that was stored this long ago is shown on every node where the room is read, in milliseconds: two seconds, and what a
 /// look at the log takes.
 const SHOWN_WITHIN_MS: u64 = 2_200;
+
+/// The first entries of a room are shown within this time, in milliseconds: an owner that has stored nothing can be replaced without
+/// a word in the log, and yields two seconds after it could last read that it was not.
+const FIRST_SHOWN_WITHIN_MS: u64 = 4_000;
 
 /// An owner that was fenced learns of it within this time, in milliseconds: its trust in its lease ends after two seconds, and then
 /// it reads its fence within one.
@@ -39,7 +43,11 @@ impl World {
             return None;
         };
         let since_ms = (*alive.shown_since_ms.entry(room.clone()).or_insert(now_ms)).max(quiet_since_ms);
-        let within_ms = if view.is_owned { FENCE_SEEN_WITHIN_MS } else { SHOWN_WITHIN_MS };
+        let within_ms = match view.standing.head {
+            _ if view.is_owned => FENCE_SEEN_WITHIN_MS,
+            Seq::ZERO => FIRST_SHOWN_WITHIN_MS,
+            _ => SHOWN_WITHIN_MS,
+        };
         if now_ms < since_ms + within_ms {
             return None;
         }

@@ -195,6 +195,29 @@ fn an_owner_in_doubt_yields_where_the_log_does_not_answer() {
 }
 
 #[test]
+fn an_owner_that_has_stored_nothing_yields_where_the_log_does_not_answer_while_it_is_read() {
+    let yields = |effects: Vec<TrustEffect>| effects.contains(&TrustEffect::Yields(room("r")));
+    let mut trust = Trust::new();
+    feed(&mut trust, 100_000, owns(100_000, false));
+    assert!(!yields(feed(&mut trust, 109_000, TrustInput::Tick)), "nobody reads it");
+    feed(&mut trust, 110_000, subscribers(true));
+    feed(&mut trust, 110_010, found(1, Ok(None)));
+    assert!(!yields(feed(&mut trust, 111_000, TrustInput::Tick)));
+    feed(&mut trust, 111_010, found(2, Err(())));
+    assert!(!yields(feed(&mut trust, 111_999, TrustInput::Tick)));
+    assert!(
+        yields(feed(&mut trust, 112_000, TrustInput::Tick)),
+        "two seconds after the last read was sent that was answered"
+    );
+    // One that has stored its fence cannot be replaced without a word.
+    let mut trust = Trust::new();
+    feed(&mut trust, 100_000, owns(100_000, false));
+    feed(&mut trust, 100_000, subscribers(true));
+    feed(&mut trust, 100_100, TrustInput::Stored(room("r")));
+    assert!(!yields(feed(&mut trust, 130_000, TrustInput::Tick)));
+}
+
+#[test]
 fn a_doubt_that_the_log_has_answered_ends() {
     let mut trust = trusted();
     feed(&mut trust, 100_100, TrustInput::Doubted(room("r")));

@@ -24,10 +24,11 @@ fn a_node_whose_lease_has_ended_is_told_of_entries_as_long_as_its_watch_lasts() 
     desk.activate(owner, 1);
     desk.meet("b");
     desk.receive("b", Payload::Watch(Watch { room: room(), number: 1 }));
+    let mut log = TestRoom::new(room());
+    assert_eq!(published(&mut desk, owner, &mut log), [life("b")]);
     desk.redis.set(format!("node:{{{}}}", "b"), "".into());
     desk.pass(2_000);
     assert_eq!(desk.core.peers().live().count(), 0);
-    let mut log = TestRoom::new(room());
     assert_eq!(published(&mut desk, owner, &mut log), [life("b")]);
     // One that lives another life does not get what was meant for the last.
     desk.receive("b", Payload::Watch(Watch { room: room(), number: 2 }));
