@@ -117,7 +117,7 @@ impl<T> NodeCore<T> {
     /// as the replica beside it has heard, answers nobody: what it would say lies behind what was shown already.
     fn open(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
         let state = self.room(room);
-        let heard_of = state.shown.as_ref().map(|shown| shown.replica.epoch());
+        let heard_of = state.shown.as_ref().map(|shown| shown.replica.stored_epoch());
         if state.open().is_some_and(|(_, active)| heard_of > Some(active.fence.epoch)) {
             return self.fenced_elsewhere(turn, room);
         }
@@ -245,6 +245,9 @@ impl<T> NodeCore<T> {
             StopReason::Drained => state.released = Some(fence),
             StopReason::OutcomeUnknown => {}
         }
+        if is_stored {
+            state.known_epoch = fence.epoch;
+        }
         state.found = None;
         let is_wanted = state.wants_owner() || !state.held.is_empty() || watchers.nodes().next().is_some();
         let next = self.next_owner(room).filter(|_| reason == StopReason::Drained && is_wanted);
@@ -267,6 +270,7 @@ impl<T> NodeCore<T> {
             self.tell_forwarding(turn, room, ForwardInput::Owner(next.clone()));
         }
         self.show_if_read(turn, room);
+        self.tell_replica_of_owner(turn, room);
         if let Some(by) = next {
             // Nobody need be looked for.
             self.feed_replica(turn, room, replica::Input::Owner(OwnerAnswer::Owned { by, epoch: fence.epoch }));

@@ -38,6 +38,8 @@ pub(super) struct Room<T> {
     pub search: Search,
     /// Before this time the room is not activated here: this node was fenced.
     pub not_before_ms: u64,
+    /// The epoch of the last owner here, if its fence is stored: whoever owns the room now has a higher one.
+    pub known_epoch: Epoch,
     /// The last fence of an owner who drained the room here.
     pub released: Option<Fence>,
     /// What other nodes want from an owner that this node may be about to become, in the order in which it came.
@@ -137,6 +139,7 @@ impl<T> Room<T> {
                 hint_followed_at_ms: None,
             },
             not_before_ms: 0,
+            known_epoch: Epoch::ZERO,
             released: None,
             held: Vec::new(),
             want_to_watch: BTreeMap::new(),

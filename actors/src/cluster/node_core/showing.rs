@@ -34,7 +34,19 @@ impl<T> NodeCore<T> {
         let life = self.next_life();
         let replica = Replica::new(room.clone(), me, life * WATCHES_OF_A_LIFE, now_ms);
         self.room(room).shown = Some(Shown { life, replica, watches: None, wakes_at_ms: None, epoch_told: None });
+        self.tell_replica_of_owner(turn, room);
         self.feed_replica(turn, room, replica::Input::Readers(readers));
+    }
+
+    /// Lets the replica believe nobody who is older than the last owner here, and has a take-over noticed again that it missed while
+    /// the room was owned here.
+    pub(super) fn tell_replica_of_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let Some(state) = self.known_room(room) else { return };
+        let known_epoch = state.known_epoch;
+        if let Some(shown) = &mut state.shown {
+            shown.epoch_told = None;
+            self.feed_replica(turn, room, replica::Input::TakenOver(known_epoch));
+        }
     }
 
     /// Shows a room no more, since it is owned here.
@@ -64,7 +76,7 @@ impl<T> NodeCore<T> {
         let mut effects = Vec::new();
         shown.replica.handle(turn.now_ms(), input, &mut effects);
         let life = shown.life;
-        let epoch = shown.replica.epoch();
+        let epoch = shown.replica.stored_epoch();
         let confirmed_at = shown.replica.confirmed_at().cloned();
         for effect in effects {
             self.replica_wants(turn, room, life, effect);

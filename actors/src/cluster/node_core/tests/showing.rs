@@ -4,7 +4,7 @@ use super::desk::{Desk, fence, life, room, sent, standing, started, write};
 use crate::cluster::envelope::{Payload, WatchConfirmed};
 use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent, TailAsker};
 use crate::cluster::ownership::{OwnerRecord, owner_key};
-use crate::cluster::{NodeRef, Replaced};
+use crate::cluster::{NodeRef, Replaced, Takeover};
 use crate::ports::LogTail;
 use crate::room::StopReason;
 
@@ -77,6 +77,53 @@ fn a_reader_alone_does_not_take_a_room_while_redis_is_away() {
     // A writer does: the log decides.
     desk.give(NodeInput::Write { room: room(), write: write("w", 1) });
     assert!(started(&desk.pass(5_000)).is_some());
+}
+
+/// A desk where this node's ownership under epoch 5 has just ended, while somebody reads the room here.
+fn fenced_under_5() -> Desk {
+    let mut desk = Desk::new();
+    desk.meet("b");
+    let owner = started(&desk.receive("b", Payload::Activate(room()))).expect("it was asked to");
+    let event =
+        OwnerEvent::Activated { fence: fence(5), replaced: Replaced::Fence(fence(4)), standing: standing(5, 9) };
+    desk.owner(owner, event);
+    desk.give(NodeInput::Readers { room: room(), count: 1 });
+    desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
+    desk
+}
+
+#[test]
+fn a_node_that_owned_a_room_believes_no_older_owner() {
+    let mut desk = fenced_under_5();
+    let record = OwnerRecord { epoch: fence(3).epoch, owner: life("b") };
+    desk.redis.set(owner_key(&room()), record.text());
+    let wanted = desk.pass(2_000);
+    let number = sent(&wanted, "b").into_iter().rev().find_map(|payload| match payload {
+        Payload::Watch(watch) => Some(watch.number),
+        _ => None,
+    });
+    let number = number.expect("Redis says that b owns the room");
+    let wanted = confirm(&mut desk, number, 3, 7);
+    assert!(!wanted.iter().any(|effect| matches!(effect, NodeEffect::Begin { .. })), "{wanted:?}");
+    let wanted = confirm(&mut desk, number, 6, 9);
+    assert!(wanted.contains(&NodeEffect::Begin { room: room(), epoch: fence(6).epoch, head: Seq::new(9) }));
+}
+
+#[test]
+fn a_takeover_is_noticed_after_an_ownership_that_never_answered() {
+    // The room is shown while this node's ownership begins and ends.
+    let (mut desk, number) = reading();
+    confirm(&mut desk, number, 3, 9);
+    desk.redis.set(owner_key(&room()), "".into());
+    desk.receive("b", Payload::Activate(room()));
+    let owner = started(&desk.pass(2_000)).expect("it was asked to");
+    let event =
+        OwnerEvent::Activated { fence: fence(4), replaced: Replaced::Fence(fence(3)), standing: standing(4, 9) };
+    desk.owner(owner, event);
+    desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
+    let rows = Some(vec![Takeover { room: room(), epoch: fence(5).epoch }]);
+    desk.give(NodeInput::Takeovers { sent_at_ms: desk.now_ms, rows });
+    assert_eq!(desk.core.view(&room()).unwrap().0.standing.epoch, fence(5).epoch);
 }
 
 #[test]
