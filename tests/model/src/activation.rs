@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use rollcall_actors::ports::{
-    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, PortFuture, ReadRange, StoredSnapshot,
+    Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, PortFuture, ReadRange, Replaced,
+    StoredSnapshot,
 };
 use rollcall_actors::room::{RoomState, snapshot};
 use rollcall_actors::shell::{self, Activation};
@@ -31,7 +32,7 @@ pub fn rebuild(store: &Store, room: &RoomId, activated: Activated, weakening: Op
 fn shipped(store: &Store, room: &RoomId, activated: Activated) -> Activation {
     let (entries, snapshots) = (store.entries().cloned().collect(), store.snapshots.clone());
     let log = FencedLog { entries, snapshots, activated };
-    let mut activation = pin!(shell::activate(&log, room, activated.tail.fence.owner));
+    let mut activation = pin!(shell::activate(&log, room, Activate::by(activated.tail.fence.owner)));
     match activation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(activation) => activation.expect("the log is there, and not damaged"),
         Poll::Pending => unreachable!("this log answers at once"),
@@ -44,7 +45,7 @@ fn forgetful(store: &Store, mut state: RoomState, tail: LogTail) -> Activation {
     for entry in store.entries().filter(|entry| entry.seq > last_snapshot && entry.seq <= tail.last_seq) {
         state.apply(&Entry { device: None, ..entry.clone() });
     }
-    Activation { fence: tail.fence, state, last_snapshot }
+    Activation { fence: tail.fence, replaced: Replaced::Unknown, state, last_snapshot }
 }
 
 /// A room's log as its owner reads it.
