@@ -16,7 +16,7 @@ pub struct Fault {
 }
 
 /// The kinds of faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum FaultKind {
     /// A node's process dies; it starts again when the fault ends.
     Crash,
@@ -126,11 +126,12 @@ impl FaultKind {
     }
 }
 
-/// Draws the faults of a run, by the time at which they begin.
-pub fn draw(dice: &mut Dice, count: usize, until_ms: u64) -> Vec<Fault> {
+/// Draws the faults of a run, by the time at which they begin; all of one kind, where that is given.
+pub fn draw(dice: &mut Dice, count: usize, until_ms: u64, only: Option<FaultKind>) -> Vec<Fault> {
     let mut faults: Vec<Fault> = (0..count)
         .map(|_| {
-            let kind = FaultKind::draw(dice);
+            let drawn = FaultKind::draw(dice);
+            let kind = only.unwrap_or(drawn);
             let at_ms = dice.range(500, until_ms);
             let whom = dice.place(1 << 16);
             Fault { kind, at_ms, lasts_ms: kind.lasts_ms(dice), whom }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use rollcall_sim::faults::FaultKind;
 use rollcall_sim::many::{Failure, Results, SABOTAGE_SEEDS_MAX, notice, run_seeds, shorten, what_failed};
 use rollcall_sim::run::Settings;
 use rollcall_sim::sabotage::Sabotage;
@@ -25,6 +26,9 @@ struct Args {
     /// Only so many faults of each plan, from the first on.
     #[arg(long)]
     faults: Option<usize>,
+    /// Faults of this kind alone.
+    #[arg(long)]
+    only: Option<FaultKind>,
     /// Spoil only this, and expect that it is noticed within 200 seeds.
     #[arg(long)]
     sabotage: Option<Sabotage>,
@@ -52,7 +56,8 @@ fn main() -> ExitCode {
 }
 
 fn all_are_clean(args: &Args) -> bool {
-    let settings = Settings { faults_max: args.faults, is_verbose: args.verbose, ..Settings::default() };
+    let settings =
+        Settings { faults_max: args.faults, only: args.only, is_verbose: args.verbose, ..Settings::default() };
     let said_at = Mutex::new(Instant::now());
     let progress = |done: u64, failed: usize| {
         let mut said_at = said_at.lock().expect("nothing panics while it is held");
@@ -62,7 +67,7 @@ fn all_are_clean(args: &Args) -> bool {
         }
     };
     let mut results = run_seeds(settings, args.from, args.seeds, progress);
-    let is_whole = args.faults.is_none() && args.seeds >= SABOTAGE_SEEDS_MAX;
+    let is_whole = args.faults.is_none() && args.only.is_none() && args.seeds >= SABOTAGE_SEEDS_MAX;
     let missing = if is_whole { results.missing() } else { Vec::new() };
     let failed: Vec<(u64, String)> = results.failed.iter().map(|(seed, it)| (*seed, what_failed(it))).collect();
     let first = (!results.failed.is_empty()).then(|| results.failed.swap_remove(0));

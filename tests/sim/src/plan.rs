@@ -3,7 +3,7 @@
 use rollcall_protocol::RoomId;
 
 use crate::dice::Dice;
-use crate::faults::{self, Fault};
+use crate::faults::{self, Fault, FaultKind};
 
 /// When the faults and the writes end, in milliseconds.
 pub const ACTIVE_MS: u64 = 30_000;
@@ -24,18 +24,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Draws a plan: at least 3 nodes, 3 rooms, 10 clients, 300 writes and 15 faults.
+    /// Draws a plan: at least 3 nodes, 3 rooms, 10 clients, 300 writes and 15 faults, all of one kind where that is given.
     ///
     /// # Panics
     /// Never: the names of rooms are names.
-    pub fn draw(dice: &mut Dice) -> Self {
+    pub fn draw(dice: &mut Dice, only: Option<FaultKind>) -> Self {
         let nodes = 3 + dice.place(3);
         let rooms = 3 + dice.range(0, 2);
         let clients = 10 + dice.place(5);
         let rooms = (0..rooms).map(|number| RoomId::parse(&format!("room-{number}")).expect("a name")).collect();
         let writes = (0..300 + dice.range(0, 100)).map(|_| (dice.range(200, ACTIVE_MS), dice.place(clients))).collect();
         let count = 15 + dice.place(10);
-        let faults = faults::draw(dice, count, ACTIVE_MS - 1_000);
+        let faults = faults::draw(dice, count, ACTIVE_MS - 1_000, only);
         Self { nodes, rooms, clients, writes, faults }
     }
 }

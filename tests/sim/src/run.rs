@@ -8,7 +8,7 @@ use rollcall_checker::Verdict;
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::event::Event;
-use crate::faults::Fault;
+use crate::faults::{Fault, FaultKind};
 use crate::plan::{ACTIVE_MS, Plan};
 use crate::sabotage::Sabotage;
 use crate::store::RoomStore;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub seed: u64,
     /// Only so many of the plan's faults, from the first on.
     pub faults_max: Option<usize>,
+    /// Faults of this kind alone.
+    pub only: Option<FaultKind>,
     /// What is spoilt.
     pub sabotage: Option<Sabotage>,
     /// Whether all that happens is printed.
@@ -84,7 +86,7 @@ pub fn try_run(settings: Settings) -> Result<Report, String> {
 /// Runs a seed.
 pub fn run(settings: Settings) -> Report {
     let mut dice = Dice::new(settings.seed);
-    let plan = Plan::draw(&mut dice.split());
+    let plan = Plan::draw(&mut dice.split(), settings.only);
     let mut world = World::new(&plan, dice.split(), settings);
     populate(&mut world, &plan, &mut dice);
     let faults = &plan.faults[..settings.faults_max.unwrap_or(plan.faults.len()).min(plan.faults.len())];

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use rollcall_sim::dice::Dice;
+use rollcall_sim::faults::FaultKind;
+use rollcall_sim::many::run_seeds;
 use rollcall_sim::plan::Plan;
 use rollcall_sim::run::{Settings, run};
 
@@ -34,8 +36,19 @@ fn a_run_with_fewer_faults_is_the_same_until_they_strike() {
 #[test]
 fn every_plan_is_large_enough() {
     for seed in 0..1_000 {
-        let plan = Plan::draw(&mut Dice::new(seed));
+        let plan = Plan::draw(&mut Dice::new(seed), None);
         assert!(plan.nodes >= 3 && plan.rooms.len() >= 3 && plan.clients >= 10, "{plan:?}");
         assert!(plan.writes.len() >= 300 && plan.faults.len() >= 15, "{plan:?}");
     }
+}
+
+/// A room that is handed over opens without a takeover in the log, unless the word of it is lost, or the node that drains does not
+/// know the others yet.
+#[test]
+fn where_a_node_drains_and_nothing_else_happens_few_takeovers_are_noted() {
+    let settings = Settings { only: Some(FaultKind::Drain), faults_max: Some(1), ..Settings::default() };
+    let results = run_seeds(settings, 0, 60, |_, _| {});
+    assert_eq!(results.failed.len(), 0);
+    let (handed_over, takeovers) = (results.totals.get("rooms handed over"), results.totals.get("takeovers noticed"));
+    assert!(handed_over >= 30 && takeovers * 3 <= handed_over, "{handed_over} handed over, {takeovers} taken over");
 }
