@@ -2,7 +2,7 @@
 //! it.
 
 use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
-use rollcall_protocol::{Epoch, RoomId, Seq};
+use rollcall_protocol::{Epoch, NUMBER_MAX, RoomId, Seq};
 
 use crate::ports::{Activate, Activated, Fence, Log, LogError, ReadRange, Replaced};
 use crate::room::{RoomState, snapshot};
@@ -23,6 +23,29 @@ pub struct Activation {
     pub last_snapshot: Seq,
 }
 
+/// Why a room could not be activated.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivationError {
+    /// The log is unavailable, or so damaged that it has no good entry to begin from.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What is stored cannot be what was written, from some entry on. Nothing can be numbered after it; what comes before it can be
+    /// shown.
+    #[error("the log is damaged: {}", .0.reason)]
+    Damaged(Box<DamagedRoom>),
+}
+
+/// What is left of a room whose log is damaged.
+#[derive(Debug)]
+pub struct DamagedRoom {
+    /// What is wrong, and with which entry; for whoever runs the node.
+    pub reason: String,
+    /// The last ownership, as far as it can be known.
+    pub epoch: Epoch,
+    /// The state after the last good entry.
+    pub state: RoomState,
+}
+
 /// Activates a room for a new owner.
 ///
 /// # Errors
@@ -31,17 +54,27 @@ pub struct Activation {
 ///
 /// # Cancel safety
 /// The fence may have been taken when the future is dropped; that costs the next owner nothing.
-pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Activation, LogError> {
-    let Activated { tail, replaced } = log.activate(room, with).await?;
-    let Rebuilt { state, last_snapshot, damage } = rebuild(log, room, tail.last_seq).await?;
+pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Activation, ActivationError> {
+    let Activated { tail, replaced } = match log.activate(room, with).await {
+        Ok(activated) => activated,
+        Err(LogError::Damaged(reason)) => {
+            let (epoch, state) = read_state(log, room).await?;
+            return Err(ActivationError::Damaged(Box::new(DamagedRoom { reason, epoch, state })));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Rebuilt { state, last_snapshot, damage, .. } = rebuild(log, room, tail.last_seq).await?;
     match damage {
-        Some(damage) => Err(LogError::Damaged(damage)),
         None => Ok(Activation { fence: tail.fence, replaced, state, last_snapshot }),
+        Some(reason) => {
+            log.release(room, tail.fence);
+            Err(ActivationError::Damaged(Box::new(DamagedRoom { reason, epoch: tail.fence.epoch, state })))
+        }
     }
 }
 
 /// Reads a room's state as the log has it, without fencing anybody; of a room that is damaged that of its last good entry. Returns
-/// it with the epoch of the last ownership, 0 for a room that nobody wrote to.
+/// it with the epoch of the last ownership, 0 for a room that nobody wrote to; where that cannot be read, of the last good entry's.
 ///
 /// # Errors
 /// Where the log is unavailable, or so damaged that it has no good entry to begin from.
@@ -49,8 +82,16 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
 /// # Cancel safety
 /// Dropping the future ends the read.
 pub(super) async fn read_state(log: &dyn Log, room: &RoomId) -> Result<(Epoch, RoomState), LogError> {
-    let Some(tail) = log.tail(room).await? else { return Ok((Epoch::ZERO, RoomState::empty(room))) };
-    Ok((tail.fence.epoch, rebuild(log, room, tail.last_seq).await?.state))
+    match log.tail(room).await {
+        Ok(None) => Ok((Epoch::ZERO, RoomState::empty(room))),
+        Ok(Some(tail)) => Ok((tail.fence.epoch, rebuild(log, room, tail.last_seq).await?.state)),
+        // Where the log ends is not known: as far as entries follow one another.
+        Err(LogError::Damaged(_)) => {
+            let Rebuilt { state, last_epoch, .. } = rebuild(log, room, Seq::new(NUMBER_MAX)).await?;
+            Ok((last_epoch, state))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A state, rebuilt as far as the log is good.
@@ -58,29 +99,41 @@ struct Rebuilt {
     state: RoomState,
     /// The number of the snapshot that it was rebuilt from; 0 without one.
     last_snapshot: Seq,
+    /// Under which ownership the last entry was written that was read; 0 where none was.
+    last_epoch: Epoch,
     /// What is wrong with the entry that follows.
     damage: Option<String>,
 }
 
 async fn rebuild(log: &dyn Log, room: &RoomId, through: Seq) -> Result<Rebuilt, LogError> {
-    let (mut state, last_snapshot) = newest_snapshot(log, room, through).await?;
-    while state.head < through {
+    let (state, last_snapshot) = newest_snapshot(log, room, through).await?;
+    let mut rebuilt = Rebuilt { state, last_snapshot, last_epoch: Epoch::ZERO, damage: None };
+    while rebuilt.state.head < through && rebuilt.damage.is_none() {
+        let state = &mut rebuilt.state;
         let range =
             ReadRange { after: state.head, through, entries_max: BATCH_ENTRIES_MAX, bytes_max: REPLAY_BYTES_MAX };
-        let entries = log.read(room, range).await?;
+        let entries = match log.read(room, range).await {
+            Ok(entries) => entries,
+            Err(LogError::Damaged(reason)) => {
+                rebuilt.damage = Some(reason);
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         if entries.is_empty() {
-            let damage = Some(format!("entry {} of {room} is missing", state.head.next()));
-            return Ok(Rebuilt { state, last_snapshot, damage });
+            rebuilt.damage = Some(format!("entry {} of {room} is missing", state.head.next()));
         }
         for entry in &entries {
             if entry.seq != state.head.next() || entry.hash != entry.expected_hash(state.hash) {
-                let damage = Some(format!("entry {} of {room} does not fit the one before it", state.head.next()));
-                return Ok(Rebuilt { state, last_snapshot, damage });
+                let next = state.head.next();
+                rebuilt.damage = Some(format!("entry {next} of {room} does not fit the one before it"));
+                break;
             }
             state.apply(entry);
+            rebuilt.last_epoch = entry.epoch;
         }
     }
-    Ok(Rebuilt { state, last_snapshot, damage: None })
+    Ok(rebuilt)
 }
 
 /// Returns the state of the newest snapshot that this version can read, or the empty one.

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::active_rooms::ActiveRooms;
 use super::admission::QueueLimits;
 use super::cluster::{Cluster, prepare};
+use super::damage::Damage;
 use super::failed_rooms::FailedRooms;
 use super::handle::{Ask, Asker, RoomHandle};
 use super::room_actor::RoomMsg;
@@ -71,6 +72,7 @@ pub(super) struct Shared {
     /// Those that are active; in a cluster, those that are owned here and open.
     rooms: Mutex<ActiveRooms>,
     failed: Mutex<FailedRooms>,
+    pub damage: Damage,
     draining: AtomicBool,
     /// Actors that have not ended, forgotten ones included.
     pub alive: watch::Sender<usize>,
@@ -95,6 +97,7 @@ impl Directory {
             settings,
             rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max, settings.active_rooms_max)),
             failed: Mutex::default(),
+            damage: Damage::default(),
             draining: AtomicBool::new(false),
             alive: watch::Sender::new(0),
             tasks: TaskTracker::new(),
@@ -235,6 +238,11 @@ impl Directory {
     /// Returns how many rooms are active.
     pub fn active_rooms(&self) -> usize {
         self.rooms.shared.rooms().len()
+    }
+
+    /// Returns how many rooms were found damaged here and are not known to be whole again.
+    pub fn damaged_rooms(&self) -> usize {
+        self.rooms.shared.damage.count()
     }
 
     /// Returns how many entries of a kind were committed here.

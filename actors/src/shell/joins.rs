@@ -44,18 +44,22 @@ pub(super) fn own_hash(state: &RoomState, seq: Seq) -> Option<Hash> {
     if seq == state.head { Some(state.hash) } else { (seq == state.floor.previous()).then_some(state.floor_hash) }
 }
 
-/// Asks the log whether a cursor lies on the room's history.
+/// Asks the log whether a cursor lies on the room's history, which goes on up to `head` for certain.
 pub(super) async fn check_in_log(
     log: &dyn Log,
     room: &RoomId,
-    after: Seq,
-    hash: Option<Hash>,
+    head: Seq,
+    (after, hash): (Seq, Option<Hash>),
 ) -> Result<(), ErrorFrame> {
     let failed = |error| match error {
         LogError::Expired { floor } => expired(after, floor),
         LogError::Unavailable(_) | LogError::Damaged(_) => unreadable(),
     };
-    let last = log.tail(room).await.map_err(failed)?.map_or(Seq::ZERO, |tail| tail.last_seq);
+    let last = if after <= head {
+        head
+    } else {
+        log.tail(room).await.map_err(failed)?.map_or(Seq::ZERO, |tail| tail.last_seq)
+    };
     if after > last {
         return Err(diverged(after, last));
     }

@@ -17,6 +17,7 @@ mod activation;
 mod active_rooms;
 mod admission;
 mod cluster;
+mod damage;
 mod directory;
 mod failed_rooms;
 mod frame;
@@ -34,7 +35,7 @@ mod tail;
 #[cfg(test)]
 mod test_entries;
 
-pub use activation::{Activation, activate};
+pub use activation::{Activation, ActivationError, DamagedRoom, activate};
 pub use admission::QueueLimits;
 pub use cluster::{Cluster, ClusterStats, ClusterView, PeerView, SENT_KINDS};
 pub use directory::{Directory, RoomSettings};

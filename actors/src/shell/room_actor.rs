@@ -1,6 +1,7 @@
 //! The room's actor: feeds the core and carries out its effects. Its mailbox is the room's order; no handler waits for the log,
 //! whose answers are cast back into the same mailbox.
 
+mod damaged;
 mod joining;
 mod report;
 mod targets;
@@ -10,10 +11,11 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::Rng as _;
-use rollcall_protocol::{Entry, ErrorFrame, OwnerId, Salt, Seq};
+use rollcall_protocol::{Entry, Epoch, ErrorFrame, OwnerId, Salt, Seq};
 
+use self::damaged::{Damaged, damaged};
 use self::report::{PANICKED, report};
-use super::activation::{Activation, activate};
+use super::activation::{Activation, ActivationError, activate};
 use super::admission::Lease;
 use super::cluster::OwnerLink;
 use super::directory::Shared;
@@ -24,7 +26,7 @@ use super::replies::{ReadReply, WriteReply};
 use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use crate::cluster::RoomFacts;
 use crate::ports::{Activate, Append, AppendOutcome, LogError, NotCommitted};
-use crate::room::{Change, Effect, Input, Refusal, RoomCore, SenderKey, StopReason, Target};
+use crate::room::{Change, Effect, Input, Refusal, RoomCore, RoomState, SenderKey, StopReason, Target};
 
 /// What comes into a room's mailbox.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub(super) enum RoomMsg {
     /// under way the later one would fence the other. In a cluster, whom to tell what becomes of the room.
     Begin(Arc<RoomHandle>, Lease, Option<OwnerLink>),
     /// The log answered the activation.
-    Activated(Box<Result<Activation, LogError>>),
+    Activated(Box<Result<Activation, ActivationError>>),
     /// Somebody asks.
     Request(Request),
     /// The log answered the append.
@@ -66,7 +68,21 @@ enum Phase {
     /// The log is being asked; who came meanwhile waits. Bounded by the room's admission.
     Activating(Vec<Request>),
     Active(Box<Active>),
+    /// The log is damaged: what comes before that is shown, and nothing is written. Not in a cluster, where the log is asked without
+    /// an owner.
+    Damaged(Box<Damaged>),
     Over,
+}
+
+impl Phase {
+    /// Returns the state that is shown, and under which ownership.
+    fn shown(&self) -> Option<(&RoomState, Epoch)> {
+        match self {
+            Self::Active(active) => Some((active.core.committed(), active.core.fence().epoch)),
+            Self::Damaged(damaged) => Some(damaged.shown()),
+            Self::Activating(_) | Self::Over => None,
+        }
+    }
 }
 
 struct Active {
@@ -131,7 +147,7 @@ impl RoomActorState {
         let owner = OwnerId(rand::random());
         let with = link.as_ref().map_or_else(|| Activate::by(owner), |link| link.activate(owner));
         self.link = link;
-        let lost = Err(LogError::Unavailable(PANICKED.to_owned()));
+        let lost = Err(ActivationError::Log(LogError::Unavailable(PANICKED.to_owned())));
         let work = async move {
             let _lease = lease;
             activate(&*log, &room, with).await
@@ -139,11 +155,24 @@ impl RoomActorState {
         self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));
     }
 
-    fn activated(&mut self, myself: &ActorRef<RoomMsg>, result: Result<Activation, LogError>) {
+    fn activated(&mut self, myself: &ActorRef<RoomMsg>, result: Result<Activation, ActivationError>) {
+        match self.phase {
+            Phase::Activating(_) => self.first_activated(myself, result),
+            Phase::Damaged(_) => self.activated_again(myself, result),
+            Phase::Active(_) | Phase::Over => {
+                if let (Ok(Activation { fence, .. }), Some(handle)) = (result, &self.handle) {
+                    self.shared.log().release(handle.tail.room(), fence);
+                }
+            }
+        }
+    }
+
+    fn first_activated(&mut self, myself: &ActorRef<RoomMsg>, result: Result<Activation, ActivationError>) {
         let (Phase::Activating(waiting), Some(handle)) = (&mut self.phase, &self.handle) else { return };
         match result {
             Ok(Activation { fence, replaced, state, last_snapshot }) => {
                 let waiting = std::mem::take(waiting);
+                self.shared.damage.is_over(handle.tail.room());
                 handle.tail.begin(state.head);
                 if let Some(link) = &mut self.link {
                     link.activated(fence, replaced, &state);
@@ -156,7 +185,18 @@ impl RoomActorState {
                 }));
                 waiting.into_iter().for_each(|request| self.request(myself, request));
             }
-            Err(error) => {
+            Err(ActivationError::Damaged(damaged)) => {
+                let room = handle.tail.room();
+                self.shared.damage.found(room, damaged.state.head.next(), &damaged.reason);
+                if self.link.is_some() {
+                    let refusal = self.shared.activation_failed(room);
+                    return self.over(myself, &refusal);
+                }
+                let waiting = std::mem::take(waiting);
+                self.show_damaged(*damaged);
+                waiting.into_iter().for_each(|request| self.request(myself, request));
+            }
+            Err(ActivationError::Log(error)) => {
                 let room = handle.tail.room();
                 tracing::warn!(%room, %error, "failed to activate a room");
                 let refusal = self.shared.activation_failed(room);
@@ -175,8 +215,12 @@ impl RoomActorState {
                 let change = Change { reply, sender: change.user, what: change.what, salt: draw_salt() };
                 self.feed(myself, Input::Change(change));
             }
-            (Phase::Active(_), Request::Join(join, reply)) => self.check_join(myself, join, reply),
-            (Phase::Active(active), Request::View(view, reply)) => active.view(self.handle.as_ref(), &view, reply),
+            (Phase::Damaged(_), request @ (Request::Write(..) | Request::Change(..))) => {
+                request.refuse(damaged());
+                self.try_again(myself);
+            }
+            (Phase::Active(_) | Phase::Damaged(_), Request::Join(join, reply)) => self.check_join(myself, join, reply),
+            (Phase::Active(_) | Phase::Damaged(_), Request::View(view, reply)) => self.view(&view, reply),
         }
     }
 
@@ -186,7 +230,7 @@ impl RoomActorState {
         let input = match outcome {
             AppendOutcome::Committed => Input::Committed,
             AppendOutcome::NotCommitted(NotCommitted::Damaged(reason)) => {
-                tracing::error!(%room, %reason, "the log of a room is damaged, and takes no writes");
+                self.shared.damage.found(room, handle.tail.head().next(), &reason);
                 Input::NotCommitted(NotCommitted::Damaged(reason))
             }
             AppendOutcome::NotCommitted(reason) => {
@@ -204,7 +248,7 @@ impl RoomActorState {
     fn drain(&mut self, myself: &ActorRef<RoomMsg>) {
         match self.phase {
             Phase::Active(_) => self.feed(myself, Input::Drain),
-            Phase::Activating(_) => self.over(myself, &moving()),
+            Phase::Activating(_) | Phase::Damaged(_) => self.over(myself, &moving()),
             Phase::Over => {}
         }
     }
@@ -289,23 +333,27 @@ impl RoomActorState {
                 let waiting = active.lookups.into_values().flat_map(|lookup| lookup.waiting);
                 waiting.for_each(|(_, reply)| reply.refuse(refusal.clone()));
             }
+            Phase::Damaged(_) => {
+                if let Some(handle) = &self.handle {
+                    self.shared.damage.is_hidden(handle.tail.room());
+                }
+            }
             Phase::Over => {}
         }
         myself.stop(None);
     }
-}
 
-impl Active {
-    fn view(&self, handle: Option<&Arc<RoomHandle>>, view: &ViewRequest, reply: ReadReply) {
-        let state = self.core.committed();
+    fn view(&self, view: &ViewRequest, reply: ReadReply) {
+        let (Some((state, epoch)), Some(handle)) = (self.phase.shown(), &self.handle) else {
+            return reply.refuse(moving());
+        };
         if !view.rights.read || !state.admits(&view.user) {
             return reply.fail(forbidden());
         }
-        let facts = RoomFacts::of(state, self.core.fence().epoch, None);
+        let facts = RoomFacts::of(state, epoch, None);
         match reply {
             ReadReply::There(asked) => asked.tell(Ok(facts)),
             ReadReply::Here(reply) => {
-                let handle = handle.expect("an active room has its handle");
                 let view = RoomView::new(handle.tail.room().clone(), facts);
                 reply.view(Ok(Viewed { view, room: Arc::clone(handle) }));
             }

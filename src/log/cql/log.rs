@@ -170,7 +170,7 @@ impl CqlLog {
         loop {
             let read = match self.store.run(room, &search.statement()).await {
                 Answer::Fence(read) => read,
-                Answer::Garbled(reason) => return Err(LogError::Damaged(reason)),
+                Answer::Garbled(reason) => return Err(LogError::Damaged(format!("{room}: {reason}"))),
                 Answer::Unknown(reason) | Answer::Refused(reason) => return Err(LogError::Unavailable(reason)),
                 answer => unreachable!("{answer:?} is no answer to a read of a fence"),
             };
@@ -269,7 +269,7 @@ fn log_error(room: &RoomId, stop: Stop) -> LogError {
         Stop::Fenced => LogError::Unavailable("another node activates the room at the same time".to_owned()),
         Stop::OutcomeUnknown => LogError::Unavailable("the store did not answer in time".to_owned()),
         Stop::Unavailable(reason) => LogError::Unavailable(reason),
-        Stop::Damaged(reason) => LogError::Damaged(reason),
+        Stop::Damaged(reason) => LogError::Damaged(format!("{room}: {reason}")),
     }
 }
 

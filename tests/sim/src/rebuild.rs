@@ -8,7 +8,7 @@ use rollcall_actors::ports::{
     StoredSnapshot,
 };
 use rollcall_actors::room::{RoomState, snapshot};
-use rollcall_actors::shell::{self, Activation};
+use rollcall_actors::shell::{self, Activation, ActivationError};
 use rollcall_protocol::{Entry, RoomId, Seq};
 
 use crate::sabotage::Sabotage;
@@ -23,7 +23,7 @@ pub fn rebuild(
     room: &RoomId,
     tail: LogTail,
     sabotage: Option<Sabotage>,
-) -> Result<Activation, LogError> {
+) -> Result<Activation, ActivationError> {
     let entries: Vec<Entry> = rows.map(|rows| rows.after(Seq::ZERO).cloned().collect()).unwrap_or_default();
     let snapshots: Vec<StoredSnapshot> =
         rows.map(|rows| rows.snapshots.values().cloned().collect()).unwrap_or_default();
@@ -49,7 +49,7 @@ fn shipped(
     snapshots: Vec<StoredSnapshot>,
     room: &RoomId,
     tail: LogTail,
-) -> Result<Activation, LogError> {
+) -> Result<Activation, ActivationError> {
     let log = FencedLog { entries, snapshots, tail };
     let mut activation = pin!(shell::activate(&log, room, Activate::by(tail.fence.owner)));
     match activation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -79,9 +79,7 @@ impl Log for FencedLog {
         ready(Ok(Activated { tail: self.tail, replaced: Replaced::Unknown }))
     }
 
-    fn release(&self, _: &RoomId, _: Fence) {
-        unreachable!("an activation releases nothing")
-    }
+    fn release(&self, _: &RoomId, _: Fence) {}
 
     fn append(&self, _: Append) -> PortFuture<'static, AppendOutcome> {
         unreachable!("an activation appends nothing")

@@ -256,7 +256,7 @@ impl Node {
                 (Some(after), Some(hash)) if own_hash(&state, after) == Some(hash) => Ok(facts),
                 (Some(after), None) if after <= state.head => Ok(facts),
                 (Some(after), _) if after > state.head => Err(diverged(after, state.head)),
-                (Some(after), hash) => check_in_log(&*log, &read, after, hash).await.map(|()| facts),
+                (Some(after), hash) => check_in_log(&*log, &read, state.head, (after, hash)).await.map(|()| facts),
             }
         };
         let cluster = self.cluster.clone();

@@ -17,37 +17,41 @@ use crate::shell::request::{JoinRequest, diverged};
 impl RoomActorState {
     /// Joins at once where the room itself knows that the cursor lies on its history, and asks the log where it does not.
     pub(super) fn check_join(&mut self, myself: &ActorRef<RoomMsg>, join: Box<JoinRequest>, reply: ReadReply) {
-        let (Phase::Active(active), Some(handle)) = (&self.phase, &self.handle) else { return };
-        if let Err(error) = may_join(active.core.committed(), &join) {
+        let (Some((state, _)), Some(handle)) = (self.phase.shown(), &self.handle) else { return };
+        if let Err(error) = may_join(state, &join) {
             return reply.fail(error);
         }
         let Some(after) = join.after else { return self.join(&join, reply) };
-        let state = active.core.committed();
         let ours = own_hash(state, after).or_else(|| handle.tail.find(after, |entry| entry.hash));
         let head = state.head;
         match (join.hash, ours) {
             (None, _) if after <= head => self.join(&join, reply),
             (Some(theirs), Some(ours)) if theirs == ours => self.join(&join, reply),
             (Some(_), Some(_)) => reply.fail(diverged(after, head)),
-            _ => self.check_join_in_log(myself, join, reply, after),
+            // What the client has seen there may be restored.
+            _ if after > head && matches!(self.phase, Phase::Damaged(_)) => reply.fail(unreadable()),
+            _ => self.check_join_in_log(myself, join, reply, (head, after)),
         }
     }
 
-    fn check_join_in_log(&self, myself: &ActorRef<RoomMsg>, join: Box<JoinRequest>, reply: ReadReply, after: Seq) {
+    fn check_join_in_log(
+        &self,
+        myself: &ActorRef<RoomMsg>,
+        join: Box<JoinRequest>,
+        reply: ReadReply,
+        (head, after): (Seq, Seq),
+    ) {
         let Some(handle) = self.handle.clone() else { return };
         let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
         let hash = join.hash;
-        let work = async move { check_in_log(&*log, &room, after, hash).await };
+        let work = async move { check_in_log(&*log, &room, head, (after, hash)).await };
         let tell = |result| RoomMsg::JoinChecked(join, reply, result);
         self.shared.spawn(report(actor, work, Err(unreadable()), tell));
     }
 
     /// Takes what the log said of a cursor; rights and floor may have changed meanwhile.
     pub(super) fn join_checked(&self, join: &JoinRequest, reply: ReadReply, result: Result<(), ErrorFrame>) {
-        let may_still_join = match &self.phase {
-            Phase::Active(active) => may_join(active.core.committed(), join),
-            Phase::Activating(_) | Phase::Over => Ok(()),
-        };
+        let may_still_join = self.phase.shown().map_or(Ok(()), |(state, _)| may_join(state, join));
         match may_still_join.and(result) {
             Ok(()) => self.join(join, reply),
             Err(error) => reply.fail(error),
@@ -55,11 +59,11 @@ impl RoomActorState {
     }
 
     fn join(&self, join: &JoinRequest, reply: ReadReply) {
-        let (Phase::Active(active), Some(handle)) = (&self.phase, self.handle.clone()) else {
+        let (Some((state, epoch)), Some(handle)) = (self.phase.shown(), self.handle.clone()) else {
             return reply.refuse(moving());
         };
         let key = SenderKey { user: join.user.clone(), device: join.device.clone() };
-        let facts = RoomFacts::of(active.core.committed(), active.core.fence().epoch, Some(&key));
+        let facts = RoomFacts::of(state, epoch, Some(&key));
         match reply {
             ReadReply::There(asked) => asked.tell(Ok(facts)),
             ReadReply::Here(reply) => {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rollcall::log::MemoryLog;
 use rollcall_actors::ports::{Log, StoredSnapshot};
-use rollcall_actors::room::{Refusal, snapshot};
+use rollcall_actors::room::{ChangeKind, Refusal, RoomChange, snapshot};
 use rollcall_actors::shell::RoomSettings;
-use rollcall_it::scribe::Scribe;
-use rollcall_protocol::{Epoch, Hash, Seq};
+use rollcall_it::machine::eventually;
+use rollcall_it::scribe::{Scribe, after_up_to};
+use rollcall_protocol::{Epoch, ErrorCode, Hash, Seq};
 
 use super::desk::{Desk, ack, duplicate};
 use super::node::{Node, ROOMY, in_time, room};
@@ -84,24 +85,96 @@ async fn refuses_to_activate(log: &Arc<MemoryLog>) {
     assert_eq!(other.write(1, "1").await, ack(2), "other rooms are");
 }
 
+/// A damaged room is shown up to its last good entry, and numbers nothing.
+async fn shows_but_does_not_write(log: &Arc<MemoryLog>, good: u64) {
+    let before = log.tail(&room("room")).await.unwrap();
+    let entries = log.read(&room("room"), after_up_to(Seq::ZERO, good, 100)).await.unwrap();
+    let hash_of = |seq: u64| Some(entries[usize::try_from(seq).unwrap() - 1].hash);
+    let (node, mut ann) = node_on(log).await;
+    let head = Seq::new(good);
+    for n in 1..3 {
+        let id = ann.send(n, "on top of it");
+        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(why) if why.contains("damaged")));
+        let id = ann.ask_change(ChangeKind::Room(RoomChange::default()));
+        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+        let view = ann.view().await;
+        assert_eq!((view.head, Some(view.hash)), (head, hash_of(good)));
+    }
+    for (after, hash) in
+        [(None, None), (Some(good), hash_of(good)), (Some(1), hash_of(1)), (Some(1), None), (Some(0), None)]
+    {
+        let id = ann.ask_join(after, hash);
+        let subscribed = ann.joined(id).await.unwrap();
+        assert_eq!((subscribed.joined.head, subscribed.cursor), (head, Seq::new(after.unwrap_or(good))));
+        let shown = subscribed.room.history(subscribed.cursor, head).await.unwrap();
+        assert_eq!(shown.len() as u64, head.since(subscribed.cursor));
+    }
+    let id = ann.ask_join(Some(1), Some(Hash([9; 32])));
+    assert_eq!(ann.joined(id).await.unwrap_err().code, ErrorCode::Diverged);
+    // What somebody has seen behind the damage may be restored: that is no other history.
+    let id = ann.ask_join(Some(good + 1), None);
+    assert!(ann.joined(id).await.unwrap_err().retryable);
+
+    assert_eq!(node.directory.damaged_rooms(), 1);
+    let mut other = Desk::at(&node, "other", "ann");
+    assert_eq!(other.write(1, "1").await, ack(2), "other rooms are");
+    in_time(node.directory.drain()).await;
+    let after = log.tail(&room("room")).await.unwrap();
+    assert_eq!(after.map(|tail| tail.last_seq), before.map(|tail| tail.last_seq), "nothing was numbered");
+}
+
 #[tokio::test]
-async fn a_room_with_a_damaged_chain_is_not_activated() {
+async fn a_room_with_a_damaged_chain_is_shown_up_to_there() {
     let log = Arc::new(MemoryLog::new());
     let mut scribe = Scribe::activate(&*log, "room", 1).await;
     let mut entries = scribe.messages(5);
     entries[2].hash = Hash([7; 32]);
     scribe.commit(&*log, entries).await;
-    refuses_to_activate(&log).await;
+    shows_but_does_not_write(&log, 2).await;
 }
 
 #[tokio::test]
-async fn a_room_with_a_changed_entry_is_not_activated() {
+async fn a_room_with_a_changed_last_entry_is_shown_up_to_there() {
     let log = Arc::new(MemoryLog::new());
     let mut scribe = Scribe::activate(&*log, "room", 1).await;
     let mut entries = scribe.messages(5);
     entries[4].created_at_ms += 1;
     scribe.commit(&*log, entries).await;
-    refuses_to_activate(&log).await;
+    shows_but_does_not_write(&log, 4).await;
+}
+
+/// Who reads it holds it; when everybody has left, the next one finds out whether it was repaired.
+#[tokio::test]
+async fn a_damaged_room_is_tried_again_when_everybody_has_left() {
+    let log = Arc::new(MemoryLog::new());
+    let mut scribe = Scribe::activate(&*log, "room", 1).await;
+    let mut entries = scribe.messages(5);
+    entries[2].hash = Hash([7; 32]);
+    scribe.commit(&*log, entries).await;
+    let settings = RoomSettings { idle: Duration::from_millis(50), ..ROOMY };
+    let node = Node::start_on(log as Arc<dyn Log>, settings).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    let id = ann.ask_join(None, None);
+    let subscribed = ann.joined(id).await.unwrap();
+    assert_eq!(node.log.activations_so_far(), 1);
+    // Or as soon as somebody writes, but not with each write.
+    eventually("a write has tried it again", async || {
+        let id = ann.send(1, "1");
+        assert!(matches!(ann.retryable(id).await, Refusal::Unavailable(_)));
+        (node.log.activations_so_far() == 2).then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        let id = ann.send(1, "1");
+        ann.retryable(id).await;
+    }
+    assert!(node.log.activations_so_far() <= 3, "there is a pause between two tries");
+    let tried = node.log.activations_so_far();
+    drop(subscribed);
+    eventually("the room was given up", async || (node.directory.active_rooms() == 0).then_some(())).await;
+    assert_eq!(node.directory.damaged_rooms(), 1, "it is remembered");
+    assert_eq!(ann.view().await.head, Seq::new(2));
+    assert!(node.log.activations_so_far() > tried);
 }
 
 /// A room of six entries that was given up in order, with a snapshot at its end.

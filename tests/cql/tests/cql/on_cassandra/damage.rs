@@ -1,6 +1,7 @@
 //! Rows that are not what was written: past the log, by somebody else's plain writes.
 
 use rollcall_actors::ports::{Activate, Log, LogError};
+use rollcall_actors::shell::ActivationError;
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
 use rollcall_it::scribe::{Scribe, after_up_to};
@@ -11,6 +12,15 @@ async fn room_of_ten(keyspace: &Keyspace, name: &str) -> Scribe {
     let mut scribe = Scribe::activate(&*keyspace.log(), name, 1).await;
     scribe.commit_messages(&*keyspace.log(), 10).await;
     scribe
+}
+
+/// Activates a damaged room as its actor does; returns its last good entry, and the ownership that is told with it.
+async fn what_is_left(keyspace: &Keyspace, scribe: &Scribe) -> (u64, u64) {
+    let log = keyspace.log();
+    let activated = rollcall_actors::shell::activate(&*log, &scribe.room, Activate::by(OwnerId(2))).await;
+    let Err(ActivationError::Damaged(damaged)) = activated else { panic!("{activated:?}") };
+    assert!(damaged.reason.contains(scribe.room.as_str()), "{}", damaged.reason);
+    (damaged.state.head.get(), damaged.epoch.get())
 }
 
 /// What comes before the damage stays readable, however the pages lie; it and nothing after it is shown as if it followed.
@@ -49,6 +59,8 @@ async fn a_row_that_does_not_fit_ends_what_can_be_read() {
         let seventh = format!("WHERE channel_id = '{room}' AND bucket = 0 AND message_id = 7");
         keyspace.query(&format!("UPDATE {{}}.messages {change} {seventh}"));
         reads_stop_before_the_seventh(&keyspace, &scribe).await;
+        let (left, _) = what_is_left(&keyspace, &scribe).await;
+        assert_eq!(left, 6, "{change}");
     }
 }
 
@@ -60,7 +72,8 @@ async fn a_row_that_is_gone_ends_what_can_be_read() {
     keyspace.query(&format!("DELETE FROM {{}}.messages {seventh}"));
     reads_stop_before_the_seventh(&keyspace, &scribe).await;
     let activated = keyspace.log().activate(&scribe.room, Activate::by(OwnerId(2))).await;
-    assert_eq!(activated, Err(LogError::Damaged("entry 7 is missing".to_owned())));
+    assert_eq!(activated, Err(LogError::Damaged(format!("{}: entry 7 is missing", scribe.room))));
+    assert_eq!(what_is_left(&keyspace, &scribe).await.0, 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +86,7 @@ async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
     let activated = log.activate(&scribe.room, Activate::by(OwnerId(2))).await;
     assert!(matches!(activated, Err(LogError::Damaged(_))), "{activated:?}");
     assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
+    assert_eq!(what_is_left(&keyspace, &scribe).await.0, 9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,5 +105,7 @@ async fn a_fence_that_cannot_be_is_damage() {
         assert!(is_told, "{change}: {outcome:?}");
         let activated = log.activate(&scribe.room, Activate::by(OwnerId(2))).await;
         assert!(matches!(activated, Err(LogError::Damaged(_))), "{change}: {activated:?}");
+        let (left, epoch) = what_is_left(&keyspace, &scribe).await;
+        assert!(left == 10 && epoch >= 1, "{change}: {left} entries, epoch {epoch}");
     }
 }
