@@ -131,12 +131,16 @@ impl Server {
         let ports =
             Ports { log: (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>), clock: Arc::clone(&tuning.clock) };
         let rooms = room_settings(&config);
-        let (directory, membership) = match config.cluster.node.as_deref().zip(takeovers) {
-            None => (Directory::start(ports, rooms).await, None),
+        let (cluster, membership) = match config.cluster.node.as_deref().zip(takeovers) {
+            None => (tuning.cluster, None),
             Some((node, takeovers)) => {
                 let (membership, cluster) = Membership::prepare(&config, node, takeovers).await?;
-                (Directory::start_in_cluster(ports, rooms, cluster).await, Some(membership))
+                (Some(cluster), Some(membership))
             }
+        };
+        let directory = match cluster {
+            None => Directory::start(ports, rooms).await,
+            Some(cluster) => Directory::start_in_cluster(ports, rooms, cluster).await,
         };
         let directory = directory.map_err(|error| StartError::Actors(error.to_string()))?;
         let figures = {

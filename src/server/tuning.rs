@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rollcall_actors::ports::{Clock, Log};
+use rollcall_actors::ports::{Clock, ClusterPorts, Log};
 use rollcall_protocol::limits;
 
 use crate::limits::WRITE_STALL;
@@ -18,6 +18,8 @@ pub struct Tuning {
     pub log: EmbeddedOptions,
     /// Stands between rooms and log; by default nothing does.
     pub wrap_log: WrapLog,
+    /// Makes the server a node of a cluster that is not configured: of servers in one process.
+    pub cluster: Option<ClusterPorts>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// How long a socket may take nothing.
@@ -35,6 +37,7 @@ impl Default for Tuning {
         Self {
             log: EmbeddedOptions::default(),
             wrap_log: Box::new(|log| log),
+            cluster: None,
             clock: Arc::new(SystemClock),
             write_stall: WRITE_STALL,
             ping_interval: Duration::from_millis(limits::PING_INTERVAL_MS),

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::client::{Client, Shared};
 use crate::error::ConnectError;
 use crate::session::{Credentials, Session, SessionConfig, new_device};
-use crate::shell::{Driver, Endpoint, Gate, Keeper, Parts};
+use crate::shell::{Driver, Endpoint, Endpoints, Gate, Keeper, Parts};
 use crate::state::State;
 use crate::storage::{Saved, Storage};
 use crate::token::TokenProvider;
@@ -28,7 +28,7 @@ pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Sets a client up.
 pub struct ClientBuilder {
-    url: String,
+    urls: Vec<String>,
     format: Format,
     credentials: Credentials,
     provider: Option<Arc<dyn TokenProvider>>,
@@ -44,7 +44,7 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(crate) fn new(url: String) -> Self {
         Self {
-            url,
+            urls: vec![url],
             format: Format::default(),
             credentials: Credentials::Guest,
             provider: None,
@@ -56,6 +56,14 @@ impl ClientBuilder {
             queue_writes_max: QUEUE_WRITES_MAX,
             queue_bytes_max: QUEUE_BYTES_MAX,
         }
+    }
+
+    /// Names another server of the same cluster. The client begins at any of those that it knows, and goes to another one when it
+    /// loses its connection or is sent away; what it wrote and where it is in its rooms goes with it.
+    #[must_use]
+    pub fn or_at(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
     }
 
     /// Sets how frames are written; JSON unless told.
@@ -148,7 +156,8 @@ impl ClientBuilder {
     /// # Panics
     /// Outside a tokio runtime with time and net.
     pub fn build(mut self) -> Result<Client, ConnectError> {
-        let endpoint = Endpoint::parse(&self.url, self.format, self.local_address, self.read_buffer_bytes)?;
+        let parse = |url: &String| Endpoint::parse(url, self.format, self.local_address, self.read_buffer_bytes);
+        let endpoints = Endpoints::new(self.urls.iter().map(parse).collect::<Result<_, _>>()?);
         let saved = self.storage.as_mut().map_or_else(|| Ok(Saved::default()), |storage| storage.load())?;
         let mut random = rand::rng();
         let config = SessionConfig {
@@ -166,7 +175,8 @@ impl ClientBuilder {
         let (requests, inbox) = mpsc::unbounded_channel();
         let has_storage = self.storage.is_some();
         let keeper = self.storage.map(|storage| Keeper::new(storage, saved));
-        let parts = Parts { session, endpoint, provider: self.provider, keeper, inbox, state, gate: Arc::clone(&gate) };
+        let parts =
+            Parts { session, endpoints, provider: self.provider, keeper, inbox, state, gate: Arc::clone(&gate) };
         tokio::spawn(Box::new(Driver::new(parts)).run());
         Ok(Client::new(Shared {
             inbox: requests,
@@ -205,6 +215,6 @@ impl ClientBuilder {
 impl std::fmt::Debug for ClientBuilder {
     /// Leaves the token out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientBuilder").field("url", &self.url).field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("ClientBuilder").field("urls", &self.urls).field("format", &self.format).finish_non_exhaustive()
     }
 }

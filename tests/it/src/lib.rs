@@ -11,4 +11,5 @@ pub mod raw;
 pub mod scribe;
 pub mod server;
 pub mod takeovers_contract;
+pub mod together;
 pub mod writer;

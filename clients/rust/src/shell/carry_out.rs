@@ -3,6 +3,7 @@
 use std::task::{Context, Waker};
 
 use futures_util::SinkExt as _;
+use rand::Rng as _;
 use rollcall_protocol::{Format, OutgoingCommand, RoomId};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -15,9 +16,12 @@ use crate::state::State;
 impl Driver {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Connect => self.connection = Connection::Opening(self.parts.endpoint.open()),
+            Effect::Connect => {
+                let draw = self.random.next_u64();
+                self.connection = Connection::Opening(self.parts.endpoints.open(draw));
+            }
             Effect::Disconnect => self.disconnect(),
-            Effect::Send(command) => self.outgoing.push_back(encode(self.parts.endpoint.format, &command)),
+            Effect::Send(command) => self.outgoing.push_back(encode(self.parts.endpoints.format(), &command)),
             Effect::FetchToken => self.token = self.parts.provider.as_ref().map(|provider| provider.token()),
             Effect::State(state) => self.state(state),
             Effect::Remember(change) => {

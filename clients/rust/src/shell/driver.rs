@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::endpoint::{Endpoint, Opening, Socket};
+use super::endpoint::{Endpoints, Opening, Socket};
 use super::keeper::{Keeper, SAVE_EVERY};
 use super::request::{JoinRequest, Place, Request, Sink, SubmitRequest};
 use super::room_queue::Gate;
@@ -25,7 +25,7 @@ use crate::token::{TokenFuture, TokenProvider};
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) session: Session,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoints: Endpoints,
     pub(crate) provider: Option<Arc<dyn TokenProvider>>,
     pub(crate) keeper: Option<Keeper>,
     pub(crate) inbox: mpsc::UnboundedReceiver<Request>,
@@ -46,7 +46,7 @@ pub(crate) struct Driver {
     /// Whether the socket holds something that was not flushed.
     pub(super) is_unflushed: bool,
     pub(super) origin: Instant,
-    random: SmallRng,
+    pub(super) random: SmallRng,
     last_name: u64,
     pub(super) timer: Pin<Box<Sleep>>,
     /// For when the timer is set.

@@ -94,9 +94,60 @@ impl Endpoint {
     }
 }
 
+/// The servers that a client may be at: any node of a cluster takes it.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    /// At least one.
+    all: Vec<Endpoint>,
+    /// Where the last connection was tried.
+    last: Option<usize>,
+}
+
+impl Endpoints {
+    /// Takes at least one.
+    pub(crate) fn new(all: Vec<Endpoint>) -> Self {
+        debug_assert!(!all.is_empty(), "a client is somewhere");
+        Self { all, last: None }
+    }
+
+    /// How frames are written, everywhere alike.
+    pub(super) fn format(&self) -> Format {
+        self.all[0].format
+    }
+
+    /// Opens a connection, by a random draw, to any server but the last: those who lose one server spread over the others.
+    pub(super) fn open(&mut self, draw: u64) -> Opening {
+        let at = self.choose(draw);
+        self.last = Some(at);
+        self.all[at].open()
+    }
+
+    fn choose(&self, draw: u64) -> usize {
+        let others = |count: usize| usize::try_from(draw % count as u64).expect("it is below a count");
+        match self.last {
+            Some(last) if self.all.len() > 1 => (last + 1 + others(self.all.len() - 1)) % self.all.len(),
+            _ => others(self.all.len()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_server_is_any_but_the_last() {
+        let endpoint = || parse("ws://127.0.0.1:7400/v1/ws").unwrap();
+        let mut endpoints = Endpoints::new((0..4).map(|_| endpoint()).collect());
+        let all = |endpoints: &Endpoints| {
+            (0..40).map(|draw| endpoints.choose(draw)).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(all(&endpoints), (0..4).collect());
+        endpoints.last = Some(2);
+        assert_eq!(all(&endpoints), [0, 1, 3].into());
+        let alone = Endpoints { all: vec![endpoint()], last: Some(0) };
+        assert_eq!(all(&alone), [0].into());
+    }
 
     fn parse(url: &str) -> Result<Endpoint, ConnectError> {
         Endpoint::parse(url, Format::Json, None, 4096)

@@ -19,7 +19,7 @@ mod request;
 mod room_queue;
 
 pub(crate) use driver::{Driver, Parts};
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, Endpoints};
 pub(crate) use keeper::Keeper;
 pub(crate) use request::{JoinRequest, Place, Request, Sink, SubmitRequest};
 pub(crate) use room_queue::{Gate, RoomQueue};

@@ -134,7 +134,7 @@ impl Driver {
             }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return,
         };
-        match self.parts.endpoint.format.decode(bytes) {
+        match self.parts.endpoints.format().decode(bytes) {
             Ok(frame) => self.input(Input::Frame(frame)),
             Err(error) => {
                 tracing::warn!(%error, "a frame of the server could not be read");

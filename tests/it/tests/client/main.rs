@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code, where an unwrap is the assertion")]
 
+mod failover;
 mod faults;
 mod reading;
 mod restarts;

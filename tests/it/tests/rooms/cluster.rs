@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use rollcall_actors::cluster::node_core::RoomRole;
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
-use rollcall_actors::cluster::parse_node_id;
 use rollcall_actors::ports::{Ownership, PortFuture};
+use rollcall_it::together::Together;
 use rollcall_protocol::{ErrorCode, Hash, Seq};
 use tokio::sync::watch;
 
 use super::desk::{Desk, ack, duplicate};
-use super::node::{Node, ROOMY, SHORT_RING, Together, in_time, room};
+use super::node::{NOON_MS, Node, ROOMY, SHORT_RING, in_time, room};
 use super::reader::Reader;
 
 async fn two() -> (Together, Node, Node) {
-    let together = Together::new();
+    let together = Together::at(NOON_MS);
     let (a, b) = (Node::join(&together, "a", ROOMY).await, Node::join(&together, "b", ROOMY).await);
     a.see(|view| view.peers.len() == 1).await;
     b.see(|view| view.peers.len() == 1).await;
@@ -122,7 +122,7 @@ impl Ownership for Cut {
 
 #[tokio::test]
 async fn an_owner_that_is_cut_off_is_replaced_and_fenced_and_nothing_is_lost() {
-    let together = Together::new();
+    let together = Together::at(NOON_MS);
     let (cut, is_cut) = watch::channel(false);
     let ownership = Arc::new(Cut { ownership: Arc::new(together.ownership.clone()), is_cut });
     let old = Node::join_with(&together, "old", ROOMY, ownership).await;
@@ -133,7 +133,7 @@ async fn an_owner_that_is_cut_off_is_replaced_and_fenced_and_nothing_is_lost() {
     let mut reader = Reader::join(&new, "general", 0).await;
 
     cut.send_replace(true);
-    together.bus.cut_off(&parse_node_id("old").unwrap());
+    together.cut_off("old");
     let mut bob = Desk::at(&new, "general", "bob");
     assert_eq!(bob.persist(1, "by the new owner").await, ack(3));
     assert!(owns(&new, "general").await);
@@ -180,7 +180,7 @@ async fn nothing_is_lost_where_what_says_who_owns_what_is_wiped() {
 
 #[tokio::test]
 async fn a_room_that_no_owner_answers_for_can_still_be_read() {
-    let together = Together::new();
+    let together = Together::at(NOON_MS);
     let (cut, is_cut) = watch::channel(false);
     let ownership = Arc::new(Cut { ownership: Arc::new(together.ownership.clone()), is_cut });
     let owner = Node::join(&together, "owner", ROOMY).await;
@@ -200,7 +200,7 @@ async fn a_room_that_no_owner_answers_for_can_still_be_read() {
 
 #[tokio::test]
 async fn a_room_that_others_watch_is_not_idle() {
-    let together = Together::new();
+    let together = Together::at(NOON_MS);
     let restless = rollcall_actors::shell::RoomSettings { idle: Duration::from_millis(50), ..ROOMY };
     let owner = Node::join(&together, "owner", restless).await;
     let mut ann = Desk::at(&owner, "general", "ann");

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::cluster::{LocalBus, LocalOwnership};
 use rollcall::log::MemoryLog;
-use rollcall_actors::cluster::{Incarnation, NodeRef, Standing, parse_node_id};
-use rollcall_actors::ports::{Clock, ClusterPorts, Log, Ownership, Ports};
+use rollcall_actors::cluster::Standing;
+use rollcall_actors::ports::{Clock, Log, Ownership, Ports};
 use rollcall_actors::shell::{ClusterView, Directory, QueueLimits, RingLimits, RoomSettings};
 use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::scribe;
+use rollcall_it::together::Together;
 use rollcall_protocol::{Entry, RoomId};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -28,12 +28,15 @@ pub const ROOMY: RoomSettings = RoomSettings {
 /// As above, but a room's memory holds its last batch and no more.
 pub const SHORT_RING: RoomSettings = RoomSettings { ring: RingLimits { entries_max: 1, bytes_max: 1 }, ..ROOMY };
 
+/// A time of day, in milliseconds since 1970.
+pub const NOON_MS: i64 = 1_790_000_000_000;
+
 /// A clock that stands still.
 struct Noon;
 
 impl Clock for Noon {
     fn now_ms(&self) -> i64 {
-        1_790_000_000_000
+        NOON_MS
     }
 }
 
@@ -69,15 +72,7 @@ impl Node {
         settings: RoomSettings,
         ownership: Arc<dyn Ownership>,
     ) -> Self {
-        let node = parse_node_id(name).unwrap();
-        let cluster_ports = ClusterPorts {
-            me: NodeRef::new(node.clone(), Incarnation(rand::random())),
-            connect: None,
-            ownership,
-            bus: Arc::new(cluster.bus.clone()),
-            inbound: Box::new(cluster.bus.join(node)),
-            takeovers: Arc::clone(&cluster.log) as _,
-        };
+        let cluster_ports = cluster.ports_with(name, ownership);
         let (log, ports) = controlled(Arc::clone(&cluster.log) as Arc<dyn Log>);
         let directory = Directory::start_in_cluster(ports, settings, cluster_ports).await.unwrap();
         let node = Self { log, directory };
@@ -101,20 +96,6 @@ impl Node {
         let entries = scribe::read_all(&*self.log, room).await;
         scribe::assert_chained(room, &entries);
         entries
-    }
-}
-
-/// What the nodes of a cluster in one process share.
-pub struct Together {
-    pub log: Arc<MemoryLog>,
-    pub ownership: LocalOwnership,
-    pub bus: LocalBus,
-}
-
-impl Together {
-    pub fn new() -> Self {
-        let now_ms = u64::try_from(Noon.now_ms()).unwrap();
-        Self { log: Arc::new(MemoryLog::new()), ownership: LocalOwnership::new(now_ms), bus: LocalBus::default() }
     }
 }
 
