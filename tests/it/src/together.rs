@@ -12,8 +12,11 @@ use crate::server::TestServerBuilder;
 
 /// A log, keys and a bus, under any number of nodes.
 pub struct Together {
+    /// The log.
     pub log: Arc<MemoryLog>,
+    /// Who lives and who owns what.
     pub ownership: LocalOwnership,
+    /// What carries envelopes.
     pub bus: LocalBus,
 }
 
