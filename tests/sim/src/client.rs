@@ -245,8 +245,10 @@ impl World {
             Ok(_) => {}
             Err(WriteError::Refused(error)) => {
                 self.totals.count("writes refused");
-                // Whoever writes about an entry that was redacted meanwhile is refused.
-                if error.code != ErrorCode::NotFound {
+                // Whoever writes about an entry that was redacted meanwhile is refused; who asks once more, after the writes behind it
+                // were sent without it, learns that it was passed over.
+                let is_about_another = write.op != WriteOp::Send;
+                if !(is_about_another && matches!(error.code, ErrorCode::NotFound | ErrorCode::Skipped)) {
                     self.history.damage(format!("client {at} was refused without need: {error:?}"));
                 }
             }

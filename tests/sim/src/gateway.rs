@@ -82,7 +82,9 @@ impl World {
     pub fn connect(&mut self, client: usize, client_life: u64, user: UserId) -> ConnId {
         self.connections.last += 1;
         let name = self.connections.last;
-        let at = self.dice.place(self.nodes.len());
+        // Who names the nodes to clients knows most of the dead ones.
+        let (first, second) = (self.dice.place(self.nodes.len()), self.dice.place(self.nodes.len()));
+        let at = if self.life_of(first).is_some() { first } else { second };
         let now_ms = self.now_ms;
         let Some(node) = self.life_of(at) else {
             let input = Box::new(Input::ConnectFailed);
