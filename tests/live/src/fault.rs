@@ -181,10 +181,12 @@ impl Kind {
 
     /// Tells whether it needs Redis, and so a cluster.
     pub fn needs_redis(self) -> bool {
-        matches!(
-            self,
-            Self::LinkToRedis | Self::RedisKilled | Self::RedisFlushed | Self::RedisRewound | Self::RedisStopped
-        )
+        self == Self::LinkToRedis || self.is_of_redis()
+    }
+
+    /// Tells whether it happens to Redis itself.
+    pub fn is_of_redis(self) -> bool {
+        matches!(self, Self::RedisKilled | Self::RedisFlushed | Self::RedisRewound | Self::RedisStopped)
     }
 
     /// Tells whether it needs others who take over.
@@ -197,12 +199,11 @@ impl Kind {
         matches!(self, Self::Kill | Self::Pause | Self::HeldAppendKilled | Self::HeldAppendPaused | Self::RedisRewound)
     }
 
-    /// Tells whether it may come while another fault is there: it touches no process of ours.
-    pub fn may_accompany(self) -> bool {
-        matches!(
-            self,
-            Self::LinkToRedis | Self::LinkToCassandra | Self::LinkToClients | Self::RedisFlushed | Self::RedisStopped
-        )
+    /// Tells whether it may come while another fault is there: it touches no process of ours, and none that the other touches.
+    pub fn may_accompany(self, other: Self) -> bool {
+        let touches_links = matches!(self, Self::LinkToRedis | Self::LinkToCassandra | Self::LinkToClients);
+        let touches_redis = matches!(self, Self::RedisFlushed | Self::RedisStopped);
+        self != other && (touches_links || touches_redis && !other.is_of_redis())
     }
 }
 
