@@ -189,7 +189,8 @@ impl Connection {
             return self.refuse_with(id, ErrorCode::NotJoined, "the room is not joined");
         };
         if let Link::Live(subscribed) = &joined.link {
-            subscribed.room.signal(self.who.identity.user.clone(), SignalKind::Typing, &self.inbox);
+            let user = self.who.identity.user.clone();
+            self.gateway.directory.signal(&subscribed.room, user, SignalKind::Typing, &self.inbox);
         }
         self.feed(&Outgoing::Ok(id, Nothing {}));
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rollcall_protocol::{
-    Ack, Body, DeviceId, Entry, Epoch, ErrorFrame, Hash, OwnerId, RoomId, Seq, UserId, WriteOp, limits,
+    Ack, Body, DeviceId, Entry, Epoch, ErrorFrame, Hash, OwnerId, RoomId, Seq, Signal, UserId, WriteOp, limits,
 };
 
 use super::node::{Incarnation, NodeRef};
@@ -74,6 +74,8 @@ pub enum Payload {
     Question(Question),
     /// The answer to a question.
     Told(Told),
+    /// To a room's owner and from it: something ephemeral, for everybody who reads the room. It may be lost.
+    Signal(Signal),
 }
 
 /// Writes of one device to one room, in their order.

@@ -8,7 +8,7 @@ mod parts;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rollcall_protocol::{Ack, DeviceId, Epoch, RoomId, Seq, UserId, limits};
+use rollcall_protocol::{Ack, DeviceId, Epoch, RoomId, Seq, Signal, SignalKind, UserId, limits};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -35,6 +35,10 @@ const ACTIVATE: u8 = 9;
 const QUESTION: u8 = 10;
 const TOLD: u8 = 11;
 const HAND_OVER: u8 = 12;
+const SIGNAL: u8 = 13;
+
+/// The only kind of signal.
+const TYPING: u8 = 1;
 
 type Malformed = &'static str;
 type CorrelationIn = (u64, u64);
@@ -62,6 +66,7 @@ enum PayloadIn {
     Question(QuestionIn),
     Told(ToldIn),
     HandOver((RoomId, Epoch, Binary<16>)),
+    Signal((RoomId, UserId, u8)),
 }
 
 /// Appends an envelope, without its format version, to `bytes`.
@@ -114,6 +119,9 @@ pub(super) fn write_payload(payload: &Payload) -> Vec<u8> {
             append(&mut bytes, &(BEACON, (beacon.number, heads, &beacon.released)));
         }
         Payload::Activate(room) => append(&mut bytes, &(ACTIVATE, room)),
+        Payload::Signal(Signal { room, user, kind: SignalKind::Typing }) => {
+            append(&mut bytes, &(SIGNAL, (room, user, TYPING)));
+        }
         Payload::HandOver { room, fence } => {
             append(&mut bytes, &(HAND_OVER, (room, fence.epoch, Binary(fence.owner.0.to_be_bytes()))));
         }
@@ -184,6 +192,8 @@ fn read_payload(payload: PayloadIn) -> Result<Payload, Malformed> {
             Payload::Beacon(Beacon { number, heads, released })
         }
         PayloadIn::Activate(room) => Payload::Activate(room),
+        PayloadIn::Signal((room, user, TYPING)) => Payload::Signal(Signal { room, user, kind: SignalKind::Typing }),
+        PayloadIn::Signal(_) => return Err("a signal is of an unknown kind"),
         PayloadIn::HandOver((room, epoch, Binary(owner))) => {
             let owner = rollcall_protocol::OwnerId(u128::from_be_bytes(owner));
             Payload::HandOver { room, fence: Fence { epoch, owner } }
@@ -256,6 +266,7 @@ impl<'de> Deserialize<'de> for PayloadIn {
                     QUESTION => PayloadIn::Question(content(&mut seq)?),
                     TOLD => PayloadIn::Told(content(&mut seq)?),
                     HAND_OVER => PayloadIn::HandOver(content(&mut seq)?),
+                    SIGNAL => PayloadIn::Signal(content(&mut seq)?),
                     _ => return Err(de::Error::custom("no payload has this tag")),
                 })
             }

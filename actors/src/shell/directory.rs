@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-use rollcall_protocol::{Entry, Kind, RoomId};
+use rollcall_protocol::{Entry, Kind, RoomId, Signal, SignalKind, UserId};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,7 @@ use super::cluster::{Cluster, prepare};
 use super::damage::Damage;
 use super::failed_rooms::FailedRooms;
 use super::handle::{Ask, Asker, RoomHandle};
+use super::inbox::Inbox;
 use super::room_actor::RoomMsg;
 use super::rooms::Rooms;
 use super::tail::RingLimits;
@@ -195,6 +196,15 @@ impl Directory {
             shared.forget(&handle);
         }
         cluster.ask(room, ask, asker);
+    }
+
+    /// Tells everybody else in a room something ephemeral, on this node and, as far as it gets there, on others.
+    pub fn signal(&self, room: &RoomHandle, user: UserId, kind: SignalKind, from: &Arc<Inbox>) {
+        let signal = Signal { room: room.tail.room().clone(), user, kind };
+        if let Some(cluster) = self.cluster() {
+            cluster.signal(signal.clone());
+        }
+        room.tail.signal(&Arc::new(signal), Some(from));
     }
 
     /// Gives every room up: what was taken is finished, snapshots are stored, nothing more is taken.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ractor::{ActorRef, MessagingErr};
-use rollcall_protocol::{Entry, Joined, RoomId, Seq, Signal, SignalKind, UserId};
+use rollcall_protocol::{Entry, Joined, RoomId, Seq};
 
 use super::admission::{Admission, Lease, NotAdmitted, Permit};
 use super::frame::Frame;
@@ -180,12 +180,6 @@ impl RoomHandle {
     /// Dropping the future ends the read if nobody else waits for it.
     pub async fn history(&self, after: Seq, through: Seq) -> Result<Arc<[Entry]>, LogError> {
         self.pages.entries(&*self.log, &self.tail, after, through).await
-    }
-
-    /// Tells everybody else in the room something ephemeral.
-    pub fn signal(&self, user: UserId, kind: SignalKind, from: &Arc<Inbox>) {
-        let signal = Signal { room: self.tail.room().clone(), user, kind };
-        self.tail.signal(&Arc::new(signal), from);
     }
 }
 

@@ -146,10 +146,10 @@ impl Tail {
         self.readers().try_remove(key);
     }
 
-    /// Gives a signal to every reader but the one that it comes from.
-    pub fn signal(&self, signal: &Arc<Signal>, from: &Arc<Inbox>) {
+    /// Gives a signal to every reader but the one that it comes from, if that is one.
+    pub fn signal(&self, signal: &Arc<Signal>, from: Option<&Arc<Inbox>>) {
         for (_, bell) in &*self.readers() {
-            if !Arc::ptr_eq(bell.inbox(), from) {
+            if !from.is_some_and(|from| Arc::ptr_eq(bell.inbox(), from)) {
                 bell.inbox().signal(Arc::clone(signal));
             }
         }

@@ -238,6 +238,7 @@ impl World {
             }
             NodeEffect::Watched { .. } => {}
             NodeEffect::HintCorrected { .. } => self.totals.count("hints corrected"),
+            NodeEffect::Signal(_) => {}
             NodeEffect::Stray => self.totals.count("stray answers"),
             NodeEffect::Standing(standing) => {
                 if matches!(standing, Standing::NameTaken { .. }) {

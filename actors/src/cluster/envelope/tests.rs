@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rollcall_protocol::ErrorCode;
+use rollcall_protocol::{ErrorCode, SignalKind};
 
 use super::*;
 use crate::cluster::parse_node_id;
@@ -92,6 +92,7 @@ fn one_of_each() -> Vec<Payload> {
         })),
         told(Err(ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed"))),
         Payload::HandOver { room: room(), fence: Fence { epoch: Epoch::new(4), owner: OwnerId(u128::MAX - 5) } },
+        Payload::Signal(Signal { room: room(), user: UserId::parse("ann").unwrap(), kind: SignalKind::Typing }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall_protocol::{Ack, DeviceId, Entry, Epoch, ErrorFrame, RoomId, Seq, UserId};
+use rollcall_protocol::{Ack, DeviceId, Entry, Epoch, ErrorFrame, RoomId, Seq, Signal, UserId};
 
 use crate::cluster::envelope::{
     Batch, Correlation, Envelope, ForwardedWrite, JoinFrom, Payload, Question, RoomFacts, SubmitReply,
@@ -101,6 +101,8 @@ pub enum NodeInput<T> {
         /// The answer.
         result: Result<RoomFacts, ErrorFrame>,
     },
+    /// Somebody here tells everybody in a room something ephemeral; those who read it on this node know.
+    Signal(Signal),
     /// An envelope has come.
     Received(Envelope),
     /// The subscription of this node was interrupted and is confirmed again: what came meanwhile is lost, perhaps in both
@@ -431,6 +433,8 @@ pub enum NodeEffect<T> {
         /// What it was.
         was: Seq,
     },
+    /// Give everybody who reads the room on this node something ephemeral from another one.
+    Signal(Signal),
     /// An answer came that fits no write; to be counted.
     Stray,
     /// The node's standing in the cluster has changed.

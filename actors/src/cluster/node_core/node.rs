@@ -173,6 +173,7 @@ impl<T> NodeCore<T> {
             NodeInput::Write { room, write } => self.write(turn, room, write),
             NodeInput::Ask { room, ask, reply } => self.ask(turn, &room, ask, reply),
             NodeInput::Answered { to, question, result } => Self::answered(turn, to, question, result),
+            NodeInput::Signal(signal) => self.signal(turn, &signal, None),
             NodeInput::Received(envelope) => self.received(turn, envelope),
             NodeInput::BusReturned => self.bus_returned(turn),
             NodeInput::Redis { asker, answer } => match asker {

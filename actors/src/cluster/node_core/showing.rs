@@ -1,6 +1,6 @@
 //! Replicas: rooms that are read here and owned elsewhere.
 
-use rollcall_protocol::{Epoch, RoomId};
+use rollcall_protocol::{Epoch, RoomId, Signal};
 
 use super::io::{Life, NodeEffect, TailAsker};
 use super::node::{NodeCore, Turn};
@@ -181,6 +181,23 @@ impl<T> NodeCore<T> {
                 }
                 LinkEffect::Released { room, from } => self.not_owner(turn, &room, &from, None),
             }
+        }
+    }
+
+    /// Passes something ephemeral on: from the owner to all who watch, from others to the owner.
+    pub(super) fn signal(&mut self, turn: &mut Turn<'_, T>, signal: &Signal, from: Option<&NodeRef>) {
+        let Some(state) = self.rooms.get_mut(&signal.room) else { return };
+        let to: Vec<NodeRef> = match (state.open(), from) {
+            (Some((_, active)), from) => active.watchers.nodes().filter(|node| Some(*node) != from).cloned().collect(),
+            (None, None) => {
+                let shown = state.shown.as_ref();
+                shown.and_then(|shown| shown.replica.confirmed_at()).cloned().into_iter().collect()
+            }
+            // What a node says that does not own the room goes no further.
+            (None, Some(_)) => Vec::new(),
+        };
+        for to in to {
+            turn.effects.push(NodeEffect::Send { to, payloads: vec![Payload::Signal(signal.clone())] });
         }
     }
 }

@@ -143,6 +143,10 @@ impl<T> NodeCore<T> {
             }
             Payload::Question(question) => self.questioned(turn, from.clone(), question),
             Payload::Told(told) => self.told(turn, told),
+            Payload::Signal(signal) => {
+                self.signal(turn, &signal, Some(from));
+                turn.effects.push(NodeEffect::Signal(signal));
+            }
             Payload::HandOver { room, fence } => {
                 let state = self.room(&room);
                 if state.owner.is_none() {

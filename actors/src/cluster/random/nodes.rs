@@ -182,6 +182,7 @@ impl SimNode {
             | Payload::SubmitReply(_)
             | Payload::Question(_)
             | Payload::Told(_)
+            | Payload::Signal(_)
             | Payload::HandOver { .. } => {
                 panic!("nobody submits, asks or drains here")
             }

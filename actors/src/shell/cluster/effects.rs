@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
-use rollcall_protocol::{ErrorFrame, RoomId};
+use rollcall_protocol::{ErrorFrame, RoomId, Signal};
 
 use super::link::OwnerLink;
 use super::node::{FromLog, Node, NodeMsg, Owner, Reader, Waiter};
@@ -105,6 +105,7 @@ impl Node {
                 self.stats.hints_corrected.count();
                 tracing::info!(%room, was = was.get(), "a hint where a room's log ends was wrong");
             }
+            NodeEffect::Signal(signal) => self.signal(signal),
             NodeEffect::Stray => self.stats.strays.count(),
             NodeEffect::Standing(standing) => {
                 tracing::info!(node = %self.core.me(), ?standing, "the node's standing in the cluster");
@@ -264,6 +265,14 @@ impl Node {
             let result = work.await;
             cluster.send(NodeMsg::FromLog(Box::new(FromLog { room, reply, result })));
         });
+    }
+
+    /// Tells those who read a room here something ephemeral.
+    fn signal(&self, signal: Signal) {
+        let owner = self.owners.get(&signal.room).map(|owner| &owner.handle);
+        if let Some(handle) = owner.or_else(|| self.shown.get(&signal.room)) {
+            handle.tail.signal(&Arc::new(signal), None);
+        }
     }
 
     fn closed(&mut self, room: &RoomId, reason: StopReason) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rollcall_protocol::{RoomId, Seq};
+use rollcall_protocol::{RoomId, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::node::{Asking, NodeMsg, Waiter};
@@ -13,6 +13,9 @@ use crate::cluster::{NodeRef, Standing};
 use crate::room::Refusal;
 use crate::shell::admission::{Admission, NotAdmitted, ReadersWatch};
 use crate::shell::handle::{Ask, Asker};
+
+/// What a signal counts as while it waits, in bytes.
+const SIGNAL_BYTES: usize = 256;
 
 /// A node of a cluster. Cloning shares it.
 #[derive(Clone)]
@@ -153,6 +156,13 @@ impl Cluster {
             Err(NotAdmitted::Closed) => {
                 ask.promise(asker, None).refuse(Refusal::Unavailable("the server is stopping".to_owned()));
             }
+        }
+    }
+
+    /// Tells those who read a room on other nodes something ephemeral; while too much waits here it is lost.
+    pub(in crate::shell) fn signal(&self, signal: Signal) {
+        if let Ok(permit) = self.shared.admission.admit(SIGNAL_BYTES) {
+            self.send(NodeMsg::Signal(Box::new(signal), permit));
         }
     }
 

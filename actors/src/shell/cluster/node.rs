@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rollcall_protocol::{ErrorFrame, RoomId};
+use rollcall_protocol::{ErrorFrame, RoomId, Signal};
 use tokio::sync::{mpsc, watch};
 
 use super::handle::{Cluster, ClusterView, PeerView};
@@ -17,7 +17,7 @@ use crate::cluster::node_core::{AskOwner, Asker, Life, NodeCore, NodeEffect, Nod
 use crate::cluster::{Envelope, EnvelopeError, ForwardedWrite, JoinFrom, Lease as NodeLease, NodeRef, Now, RoomFacts};
 use crate::limits::{NODE_QUEUE_BYTES_MAX, NODE_QUEUE_ENTRIES_MAX};
 use crate::ports::{ClusterPorts, Inbound, InboundEvent, Ownership, Takeovers};
-use crate::shell::admission::{Admission, Lease, QueueLimits};
+use crate::shell::admission::{Admission, Lease, Permit, QueueLimits};
 use crate::shell::handle::{Ask, RoomHandle};
 use crate::shell::inbox::ReplySlot;
 use crate::shell::rooms::Rooms;
@@ -31,6 +31,8 @@ pub enum NodeMsg {
     Input(Box<NodeInput<Waiter>>),
     /// A connection asks.
     Ask(Box<Asking>),
+    /// A connection says something ephemeral.
+    Signal(Box<Signal>, Permit),
     /// The log has answered a question in an owner's place.
     FromLog(Box<FromLog>),
     /// An operator looks.
@@ -186,6 +188,7 @@ impl Node {
                 self.ask(room.clone(), ask, reply);
                 self.cluster.looked_at(&room);
             }
+            NodeMsg::Signal(signal, _permit) => self.feed(NodeInput::Signal(*signal)),
             NodeMsg::FromLog(answer) => {
                 let FromLog { room, reply, result } = *answer;
                 self.answer_reader(&room, reply, result);

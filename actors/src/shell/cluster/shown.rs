@@ -46,6 +46,11 @@ impl Shown {
         handle
     }
 
+    /// Returns a room's handle if it is shown.
+    pub fn get(&self, room: &RoomId) -> Option<&Arc<RoomHandle>> {
+        self.rooms.get(room).map(|shown| &shown.handle)
+    }
+
     /// Returns a handle to read a room's history by: that of the room if it is shown, or one of its own.
     pub fn handle_to_look(&self, room: &RoomId) -> Arc<RoomHandle> {
         self.rooms

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::cluster::Payload;
 
 /// The kinds of payloads, by the names that metrics give them.
-pub const SENT_KINDS: [&str; 12] = [
+pub const SENT_KINDS: [&str; 13] = [
     "submit",
     "submit_reply",
     "watch",
@@ -18,6 +18,7 @@ pub const SENT_KINDS: [&str; 12] = [
     "question",
     "told",
     "hand_over",
+    "signal",
 ];
 
 /// Counters of a node, each from its start.
@@ -87,6 +88,7 @@ impl ClusterStats {
             Payload::Question(_) => 9,
             Payload::Told(_) => 10,
             Payload::HandOver { .. } => 11,
+            Payload::Signal(_) => 12,
         };
         self.sent[kind].fetch_add(1, Ordering::Relaxed);
     }

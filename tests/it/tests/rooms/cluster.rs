@@ -7,7 +7,7 @@ use rollcall_actors::cluster::node_core::RoomRole;
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
 use rollcall_actors::ports::{Ownership, PortFuture};
 use rollcall_it::together::Together;
-use rollcall_protocol::{ErrorCode, Hash, Seq};
+use rollcall_protocol::{ErrorCode, Hash, Seq, SignalKind, UserId};
 use tokio::sync::watch;
 
 use super::desk::{Desk, ack, duplicate};
@@ -219,4 +219,50 @@ async fn a_room_that_others_watch_is_not_idle() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_ephemeral_reaches_everybody_else_on_every_node() {
+    let together = Together::at(NOON_MS);
+    let nodes = [
+        Node::join(&together, "a", ROOMY).await,
+        Node::join(&together, "b", ROOMY).await,
+        Node::join(&together, "c", ROOMY).await,
+    ];
+    Desk::at(&nodes[0], "general", "ann").persist(1, "hello").await;
+    let mut readers = Vec::new();
+    for node in &nodes {
+        let mut reader = Reader::join(node, "general", 0).await;
+        reader.read_to(2).await;
+        readers.push(reader);
+        // What is ephemeral gets lost where the owner has not confirmed yet that it sends everything.
+        in_time(async {
+            while !matches!(
+                role(node, "general").await,
+                Some(RoomRole::Owner | RoomRole::Replica { is_confirmed: true })
+            ) {
+                tokio::time::sleep(Duration::from_millis(5)).await; // pace: between two looks
+            }
+        })
+        .await;
+    }
+    for (from, node) in nodes.iter().enumerate() {
+        let (room, inbox) = (Arc::clone(&readers[from].subscribed.room), Arc::clone(&readers[from].desk.inbox));
+        let user = UserId::parse(&format!("user{from}")).unwrap();
+        node.directory.signal(&room, user.clone(), SignalKind::Typing, &inbox);
+        for (at, reader) in readers.iter().enumerate().filter(|(at, _)| *at != from) {
+            let signals = in_time(async {
+                loop {
+                    let signals = reader.desk.inbox.take().signals;
+                    if !signals.is_empty() {
+                        return signals;
+                    }
+                    reader.desk.inbox.rung().await;
+                }
+            })
+            .await;
+            assert_eq!(signals.iter().map(|signal| &signal.user).collect::<Vec<_>>(), [&user], "{from} to {at}");
+        }
+        assert!(inbox.take().signals.is_empty(), "nobody hears itself");
+    }
 }

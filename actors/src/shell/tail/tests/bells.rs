@@ -116,7 +116,7 @@ fn a_signal_reaches_everybody_but_its_sender() {
     }
     let user = rollcall_protocol::UserId::parse("ann").unwrap();
     let signal = Arc::new(Signal { room, user, kind: rollcall_protocol::SignalKind::Typing });
-    tail.signal(&signal, &inboxes[1]);
+    tail.signal(&signal, Some(&inboxes[1]));
     assert_eq!(inboxes.iter().map(|inbox| inbox.take().signals.len()).collect::<Vec<_>>(), [1, 0, 1]);
 }
 
