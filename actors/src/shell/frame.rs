@@ -16,18 +16,19 @@ pub struct Frame {
 impl Frame {
     /// Makes a frame of entries of one epoch, at least one.
     pub fn new(room: RoomId, entries: Arc<[Entry]>) -> Arc<Self> {
-        assert!(!entries.is_empty(), "a frame has at least one entry");
+        let ends = entries.first().zip(entries.last());
+        assert!(ends.is_some_and(|(first, last)| first.epoch == last.epoch), "a frame has entries, of one epoch");
         Arc::new(Self { room, entries, encoded: [OnceLock::new(), OnceLock::new()] })
     }
 
     /// Cuts entries into frames, where the epoch changes.
-    pub fn cut(room: &RoomId, entries: Vec<Entry>) -> Vec<Arc<Self>> {
+    pub fn cut(room: &RoomId, entries: Arc<[Entry]>) -> Vec<Arc<Self>> {
         let one_epoch = entries.first().zip(entries.last()).is_none_or(|(first, last)| first.epoch == last.epoch);
         if entries.is_empty() {
             return Vec::new();
         }
         if one_epoch {
-            return vec![Self::new(room.clone(), entries.into())];
+            return vec![Self::new(room.clone(), entries)];
         }
         let runs = entries.chunk_by(|one, next| one.epoch == next.epoch);
         runs.map(|run| Self::new(room.clone(), run.into())).collect()

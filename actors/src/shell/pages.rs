@@ -39,7 +39,7 @@ impl Pages {
             entries_max: BATCH_ENTRIES_MAX,
             bytes_max: BATCH_BYTES_MAX,
         };
-        let read = async { log.read(tail.room(), range).await.map(|entries| Frame::cut(tail.room(), entries)) };
+        let read = async { log.read(tail.room(), range).await.map(|entries| Frame::cut(tail.room(), entries.into())) };
         // Whoever comes while the page is read is content with its end, be the head further on or not.
         self.frames.share((cursor, end, tail.redactions()), read).await
     }

@@ -80,16 +80,16 @@ impl Tail {
         self.ring().redactions
     }
 
-    /// Shows a committed batch to everybody: rings each reader's bell, which costs about as much as their number, and no more
+    /// Shows what was committed to everybody, of one epoch or of several: rings each reader's bell, which costs about as much as their number, and no more
     /// for a reader that has not looked since the last time. What the batch redacts is never shown again; edits of what an
     /// earlier one redacted come without their bodies.
     pub fn push(&self, entries: Arc<[Entry]>) {
         let redacted: Vec<Seq> =
             entries.iter().filter(|entry| entry.kind == Kind::Redact).filter_map(|entry| entry.target).collect();
-        let frame = Frame::new(self.room.clone(), entries);
+        let frames = Frame::cut(&self.room, entries);
         {
             let mut ring = self.ring_mut();
-            ring.append(frame, self.limits);
+            frames.into_iter().for_each(|frame| ring.append(frame, self.limits));
             redacted.into_iter().for_each(|target| ring.redact(target));
         }
         self.ring_all();

@@ -87,10 +87,10 @@ fn entries_are_cut_where_the_epoch_changes() {
     entries.extend(room.messages(2));
     room.epoch = room.epoch.next();
     entries.extend(room.messages(1));
-    let frames = Frame::cut(&room.room, entries);
+    let frames = Frame::cut(&room.room, entries.into());
     let ranges: Vec<_> = frames.iter().map(|frame| (frame.first().get(), frame.last().get())).collect();
     assert_eq!(ranges, [(1, 3), (4, 5), (6, 6)]);
-    assert!(Frame::cut(&room.room, Vec::new()).is_empty());
+    assert!(Frame::cut(&room.room, Arc::default()).is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The ring by example: what a cursor gets, and what stays in memory.
 
-use rollcall_protocol::Format;
+use rollcall_protocol::{Epoch, Format, Incoming};
 
 use crate::shell::tail::*;
 use crate::shell::test_entries::TestEntries;
@@ -178,4 +178,22 @@ fn frames(tail: &Tail, cursor: u64) -> Vec<Arc<Frame>> {
 fn shows_secret(frame: &Frame, cursor: u64) -> bool {
     let cursor = Seq::new(cursor).max(frame.first().previous());
     Format::ALL.into_iter().any(|format| frame.bytes_after(cursor, format).windows(6).any(|part| part == b"secret"))
+}
+
+/// What a replica has repaired from the log may begin under one owner and end under the next.
+#[test]
+fn what_is_shown_at_once_is_told_under_the_epochs_that_it_was_written_under() {
+    let (tail, mut room) = tail();
+    let mut entries = room.messages(2);
+    room.epoch = room.epoch.next();
+    entries.extend(room.messages(1));
+    let epochs: Vec<Epoch> = entries.iter().map(|entry| entry.epoch).collect();
+    tail.push(entries.into());
+    let Pulled::Frames(frames) = tail.pull(Seq::new(16), ALL, ALL) else { panic!("nothing is shown") };
+    let told = frames.iter().flat_map(|frame| {
+        let bytes = frame.bytes_after(frame.first().previous(), Format::Json);
+        let Ok(Incoming::Entries(told)) = Format::Json.decode(&bytes) else { panic!("not a frame of entries") };
+        told.list.iter().map(|_| told.epoch).collect::<Vec<_>>()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), epochs);
 }
