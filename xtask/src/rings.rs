@@ -105,9 +105,13 @@ pub const RINGS: &[Ring] = &[
     },
     Ring {
         name: "live",
-        about: "the suite that breaks a real cluster: its plans, its faults and its proxies",
-        needs: &[REDIS],
-        steps: &[Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-live"])],
+        about: "a real cluster killed, stopped, cut off, held up and rewound by seed, judged by the checker",
+        needs: &[REDIS, JAVA, MAVEN],
+        steps: &[
+            Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-live"]),
+            BUILD_RELEASE,
+            Step::Built(&["rollcall-live", "--faults", "25"]),
+        ],
     },
     Ring {
         name: "torture",

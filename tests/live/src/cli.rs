@@ -58,6 +58,10 @@ pub struct Cli {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
 
+    /// Keep the history, the servers' logs and data of a clean run too.
+    #[arg(long)]
+    pub keep: bool,
+
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,

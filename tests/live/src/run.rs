@@ -302,7 +302,9 @@ impl Live<'_> {
             (true, false) => Ending::ProvesNothing,
             (true, true) => Ending::Clean,
         };
-        if ending == Ending::Clean {
+        if ending == Ending::Clean && self.cli.keep {
+            println!("live: clean; history, logs and data are kept in {}", folder.display());
+        } else if ending == Ending::Clean {
             fs::remove_file(folder.join("history.jsonl")).context("failed to remove the history")?;
             for node in &self.stage.nodes {
                 fs::remove_dir_all(folder.join(&node.name)).context("failed to remove a node's folder")?;
