@@ -288,6 +288,7 @@ fn figures(directory: &Directory, log: LogStats, membership: Option<&Membership>
     let bounds = COMMIT_BUCKETS_US.iter().map(|&us| us as f64 / 1e6).chain([f64::INFINITY]);
     Figures {
         rooms: directory.active_rooms() as u64,
+        rooms_damaged: directory.damaged_rooms() as u64,
         committed: Kind::ALL.map(|kind| directory.committed(kind)),
         log_syncs: log.syncs,
         log_entries: log.entries,

@@ -17,6 +17,8 @@ use super::cluster::ClusterFigures;
 pub struct Figures {
     /// Rooms in memory.
     pub rooms: u64,
+    /// Rooms that were found damaged.
+    pub rooms_damaged: u64,
     /// Entries committed, by the number of their kind less one.
     pub committed: [u64; Kind::ALL.len()],
     /// Syncs of the log.
@@ -65,8 +67,15 @@ impl fmt::Debug for FiguresCollector {
 impl Collector for FiguresCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let figures = (self.read)();
-        let rooms = ConstGauge::new(i64::try_from(figures.rooms).unwrap_or(i64::MAX));
-        rooms.encode(encoder.encode_descriptor("rollcall_rooms", "Rooms in memory.", None, rooms.metric_type())?)?;
+        let damaged = "Rooms whose log was found damaged: they take no writes, and show what comes before the damage.";
+        let gauges = [
+            ("rollcall_rooms", "Rooms in memory.", figures.rooms),
+            ("rollcall_rooms_damaged", damaged, figures.rooms_damaged),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
         let counters = [
             ("rollcall_log_syncs", "Syncs of the log to disk.", figures.log_syncs),
             ("rollcall_log_entries", "Entries that the log has made durable.", figures.log_entries),

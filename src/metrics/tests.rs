@@ -11,6 +11,7 @@ const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 fn text_of_a_server_to_which_everything_happened() -> String {
     let figures = Figures {
         rooms: 1,
+        rooms_damaged: 3,
         committed: [0, 1, 0, 0, 0, 0],
         log_syncs: 1,
         log_entries: 3,
@@ -55,6 +56,7 @@ fn what_happened_is_counted() {
         "rollcall_connections_closed_total{code=\"4001\"} 1",
         "rollcall_connections_closed_total{code=\"none\"} 1",
         "rollcall_rooms 1",
+        "rollcall_rooms_damaged 3",
         "rollcall_subscriptions 1",
         "rollcall_entries_committed_total{kind=\"edit\"} 1",
         "rollcall_entries_committed_total{kind=\"message\"} 0",

@@ -6,9 +6,16 @@ use rollcall::server::{Server, StartError};
 use rollcall_client::{Client, Seq};
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
-use rollcall_it::server::{TestServer, TestServerBuilder, token};
+use rollcall_it::log_watch;
+use rollcall_it::scribe::Scribe;
+use rollcall_it::server::{TestServer, TestServerBuilder, token, wait_until};
+
+/// What a server says of a damaged room, and other tests of this process of theirs.
+const EXPECTED: &[&str] =
+    &["the log of a room is damaged", "an entry of the log is ", "is unknown", "a statement's outcome"];
 
 fn on(keyspace: &Keyspace) -> TestServerBuilder {
+    log_watch::watch(EXPECTED);
     let options = keyspace.options();
     TestServer::build().config(|config| {
         config.log.kind = LogKind::Cql;
@@ -55,4 +62,50 @@ async fn a_server_without_its_tables_does_not_start() {
     let started = Server::start(on(&keyspace).config).await;
     let is_said = matches!(started, Err(StartError::Cql(CqlError::NoSchema { .. })));
     assert!(is_said, "{:?}", started.err());
+}
+
+/// Nothing is numbered over a damaged entry; what comes before it is served, and all of it once the entry was restored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_room_is_shown_up_to_there_until_it_is_restored() {
+    let Some(keyspace) = Keyspace::shared().await else { return };
+    let room_name = keyspace.room("room");
+    let mut scribe = Scribe::activate(&*keyspace.log(), &room_name, 1).await;
+    let entries = scribe.commit_messages(&*keyspace.log(), 10).await;
+    let set_hash = |hash: &[u8]| {
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let seventh = format!("channel_id = '{room_name}' AND bucket = 0 AND message_id = 7");
+        keyspace.query(&format!("UPDATE {{}}.messages SET hash = 0x{hex} WHERE {seventh}"));
+    };
+    set_hash(&[0; 32]);
+
+    let server = on(&keyspace).start().await;
+    let client = client_of(&server).await;
+    let room = client.join(&room_name, rollcall_client::JoinFrom::Start).await.unwrap();
+    let numbers = async || {
+        let mut history = client.history(&room_name).unwrap().after(Seq::ZERO);
+        let mut numbers = Vec::new();
+        while let Some(entry) = history.next().await {
+            numbers.push(entry.unwrap().seq.get());
+        }
+        numbers
+    };
+    assert_eq!(numbers().await, [1, 2, 3, 4, 5, 6]);
+    let sent = tokio::spawn({
+        let room = room.clone();
+        async move { room.send_text("after the damage").await }
+    });
+    wait_until("the write was refused", async || {
+        server.metric("rollcall_refusals_total{code=\"unavailable\"}").await > 0.0
+    })
+    .await;
+    assert_eq!(server.metric("rollcall_rooms_damaged").await, 1.0);
+    assert!(log_watch::saw("rollcall audit") && log_watch::saw("entry=7"));
+    assert!(!sent.is_finished());
+
+    set_hash(&entries[6].hash.0);
+    assert_eq!(sent.await.unwrap().unwrap().seq.get(), 11);
+    assert_eq!(numbers().await, (1..=11).collect::<Vec<_>>());
+    assert_eq!(server.metric("rollcall_rooms_damaged").await, 0.0);
+    client.close().await;
+    server.stop().await;
 }
