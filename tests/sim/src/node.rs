@@ -197,6 +197,8 @@ impl World {
                 self.after(0, Event::ToOwner(life, room, owner, Box::new(ToOwner::Submit(write))));
             }
             NodeEffect::Open { room, life: owner, standing } => {
+                // Before, only the log knows what the owner before left.
+                self.store.known(self.now_ms, &room, standing.head);
                 self.tail_begins(life, &room, standing.head, Some(owner));
             }
             NodeEffect::Begin { room, head, .. } => self.tail_begins(life, &room, head, None),
@@ -360,10 +362,7 @@ impl World {
 
     fn owner_event_noted(&mut self, room: &RoomId, event: &OwnerEvent) {
         match event {
-            OwnerEvent::Activated { standing, .. } => {
-                self.totals.count("owners activated");
-                self.store.known(self.now_ms, room, standing.head);
-            }
+            OwnerEvent::Activated { .. } => self.totals.count("owners activated"),
             OwnerEvent::NotActivated => self.totals.count("activations failed"),
             OwnerEvent::Stopped { reason } => self.totals.count(match reason {
                 room::StopReason::Fenced => "owners fenced",
