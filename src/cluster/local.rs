@@ -26,6 +26,12 @@ impl LocalOwnership {
         Self { keys: Arc::default(), began: Instant::now(), began_ms: now_ms }
     }
 
+    /// Returns the time of day, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        let passed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.began_ms.saturating_add(passed_ms)
+    }
+
     /// Forgets everything, as a Redis does that is wiped.
     pub fn wipe(&self) {
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = RedisKeys::default();
@@ -34,9 +40,8 @@ impl LocalOwnership {
 
 impl Ownership for LocalOwnership {
     fn run<'a>(&'a self, command: &'a RedisCommand) -> PortFuture<'a, RedisAnswer> {
-        let passed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = keys.run(self.began_ms.saturating_add(passed_ms), command);
+        let answer = keys.run(self.now_ms(), command);
         Box::pin(std::future::ready(answer))
     }
 }

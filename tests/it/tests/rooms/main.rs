@@ -5,6 +5,7 @@ mod activation;
 mod active_limit;
 mod admission;
 mod cluster;
+mod cluster_input;
 mod desk;
 mod drain;
 mod idle_limit;

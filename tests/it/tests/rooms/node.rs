@@ -4,9 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall::cluster::LocalOwnership;
 use rollcall::log::MemoryLog;
 use rollcall_actors::cluster::Standing;
-use rollcall_actors::ports::{Clock, Log, Ownership, Ports};
+use rollcall_actors::ports::{Clock, ClusterPorts, Log, Ownership, Ports};
 use rollcall_actors::shell::{ClusterView, Directory, QueueLimits, RingLimits, RoomSettings};
 use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::scribe;
@@ -40,6 +41,18 @@ impl Clock for Noon {
     }
 }
 
+/// A clock beside that of a cluster.
+struct Ahead {
+    of: LocalOwnership,
+    by_ms: i64,
+}
+
+impl Clock for Ahead {
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.of.now_ms()).unwrap() + self.by_ms
+    }
+}
+
 /// A node, and the log under it.
 #[derive(Clone)]
 pub struct Node {
@@ -65,19 +78,25 @@ impl Node {
         Self::join_with(cluster, name, settings, Arc::new(cluster.ownership.clone())).await
     }
 
-    /// Starts a node of a cluster that asks in its own way who owns what.
+    /// Starts a node of a cluster that asks in its own way who owns what, and waits until it is a member.
     pub async fn join_with(
         cluster: &Together,
         name: &str,
         settings: RoomSettings,
         ownership: Arc<dyn Ownership>,
     ) -> Self {
-        let cluster_ports = cluster.ports_with(name, ownership);
-        let (log, ports) = controlled(Arc::clone(&cluster.log) as Arc<dyn Log>);
-        let directory = Directory::start_in_cluster(ports, settings, cluster_ports).await.unwrap();
-        let node = Self { log, directory };
+        let node = Self::come(cluster, cluster.ports_with(name, ownership), settings, 0).await;
         node.see(|view| view.standing == Standing::Member).await;
         node
+    }
+
+    /// Starts a node of a cluster, whose clock is so many milliseconds ahead of that of the others.
+    pub async fn come(cluster: &Together, ports_between: ClusterPorts, settings: RoomSettings, ahead_ms: i64) -> Self {
+        let (log, ports) = controlled(Arc::clone(&cluster.log) as Arc<dyn Log>);
+        let clock = Arc::new(Ahead { of: cluster.ownership.clone(), by_ms: ahead_ms });
+        let ports = Ports { clock, ..ports };
+        let directory = Directory::start_in_cluster(ports, settings, ports_between).await.unwrap();
+        Self { log, directory }
     }
 
     /// Waits until the node sees the cluster so.
