@@ -57,6 +57,11 @@ impl Beacons {
         }
     }
 
+    /// Returns the nodes that watch rooms here, with the number of the last beacon to each, and how many rooms.
+    pub fn reports(&self) -> impl Iterator<Item = (&NodeRef, u64, usize)> {
+        self.watchers.iter().map(|(by, watching)| (by, watching.last_number, watching.rooms.len()))
+    }
+
     /// A node watches a room from now on, which stands at `head`.
     pub fn watched(&mut self, now_ms: u64, by: &NodeRef, room: &RoomId, epoch: Epoch, head: Seq) {
         let sent = self.sent;

@@ -57,6 +57,11 @@ impl Links {
         Self::default()
     }
 
+    /// Returns the nodes where rooms are watched, with the number of the last beacon of each, if one came, and how many rooms.
+    pub fn reports(&self) -> impl Iterator<Item = (&NodeRef, Option<u64>, usize)> {
+        self.links.iter().map(|(at, link)| (at, link.last_number, link.rooms.len()))
+    }
+
     /// A room is watched at a node from now on. Whatever is watched there in another life of the node is in doubt.
     pub fn watching(&mut self, now_ms: u64, at: &NodeRef, room: &RoomId, effects: &mut Vec<LinkEffect>) {
         if let Some(link) = self.links.get_mut(at) {

@@ -245,6 +245,32 @@ impl Directory {
         self.rooms.supervisor.stop(None);
     }
 
+    /// Tells whether a room is active here; in a cluster, whether it is owned here.
+    pub fn is_active(&self, room: &RoomId) -> bool {
+        self.rooms.shared.rooms().get(room).is_some()
+    }
+
+    /// Returns the active rooms by their names, those after `after`, at most `rooms_max`. Looks at every room.
+    pub fn rooms_after(&self, after: Option<&RoomId>, rooms_max: usize) -> Vec<RoomId> {
+        let rooms = self.rooms.shared.rooms();
+        let names = rooms.iter().map(|handle| handle.tail.room());
+        let mut names: Vec<RoomId> = names.filter(|room| after.is_none_or(|after| *room > after)).cloned().collect();
+        drop(rooms);
+        names.sort_unstable();
+        names.truncate(rooms_max);
+        names
+    }
+
+    /// Gives a room up, as one that is idle; whoever wants it next activates it again. Says whether it was active. Not for a node of a
+    /// cluster.
+    pub fn give_up(&self, room: &RoomId) -> bool {
+        let handle = self.rooms.shared.rooms().get(room).cloned();
+        let Some(handle) = handle else { return false };
+        handle.admission.close();
+        give_up(&handle);
+        true
+    }
+
     /// Returns how many rooms are active.
     pub fn active_rooms(&self) -> usize {
         self.rooms.shared.rooms().len()

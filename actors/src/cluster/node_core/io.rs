@@ -10,7 +10,7 @@ use crate::cluster::envelope::{
 use crate::cluster::forwarding::ToForward;
 use crate::cluster::ownership::{ActivateWith, RedisAnswer, RedisCommand};
 use crate::cluster::{NodeRef, Replaced, RoomStanding, Standing, Takeover, replica};
-use crate::ports::{Fence, LogError, LogTail};
+use crate::ports::{Fence, LogError, LogTail, NodeId};
 use crate::room::{Answer, Rights, StopReason};
 
 /// Numbers the replicas, owners and searches of a node: an answer to an earlier one is dropped.
@@ -162,6 +162,13 @@ pub enum NodeInput<T> {
     },
     /// A room that is owned here is to be given up: it is idle, or should be elsewhere.
     GiveUp(RoomId),
+    /// A room that is owned here is to be given to another node. Where that node does not live it is given up.
+    Move {
+        /// Which room.
+        room: RoomId,
+        /// To whom.
+        to: NodeId,
+    },
     /// The node is to stop: it takes no rooms, gives its own to others, and gives its name back.
     Drain,
 }

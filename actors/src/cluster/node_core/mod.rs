@@ -41,4 +41,4 @@ mod writing;
 pub use asking::{ASK_AGAIN_MS, ASK_LOG_AFTER_MS};
 pub use io::{AskOwner, Asker, Life, NodeEffect, NodeInput, OwnerEvent, OwnerWrite, RemoteWriter, TailAsker, Writer};
 pub use node::{NodeCore, RoomView};
-pub use report::{RoomReport, RoomRole};
+pub use report::{BeaconReport, RoomReport, RoomRole};

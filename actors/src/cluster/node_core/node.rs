@@ -202,6 +202,7 @@ impl<T> NodeCore<T> {
             }
             NodeInput::Owner { room, life, event } => self.owner_event(turn, &room, life, event),
             NodeInput::GiveUp(room) => self.stop_owner(turn, &room),
+            NodeInput::Move { room, to } => self.move_owner(turn, &room, &to),
             NodeInput::Drain => self.drain(turn),
         }
     }

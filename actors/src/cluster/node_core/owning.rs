@@ -15,7 +15,7 @@ use crate::cluster::{
     NodeRef, NoticeEffect, NoticeInput, Replaced, RoomStanding, TakeoverNotice, TrustInput, Watchers, WatchersEffect,
 };
 use crate::fencing::Buckets;
-use crate::ports::Fence;
+use crate::ports::{Fence, NodeId};
 use crate::room::StopReason;
 
 impl<T> NodeCore<T> {
@@ -69,8 +69,16 @@ impl<T> NodeCore<T> {
         let released = with.handed_over.or(released);
         let notice = TakeoverNotice::new(room.clone(), fence.epoch, replaced, released, &mut effects);
         let watchers = Watchers::new(room.clone());
-        let active =
-            Active { fence, standing, watchers, notice, is_stored, is_stopping: is_draining, is_watched: false };
+        let active = Active {
+            fence,
+            standing,
+            watchers,
+            notice,
+            is_stored,
+            is_stopping: is_draining,
+            goes_to: None,
+            is_watched: false,
+        };
         owner.phase = Phase::Active(Box::new(active));
         let (epoch, last_seq) = (fence.epoch, standing.head);
         self.tell_owned(turn, OwnedInput::Activated { room: room.clone(), epoch, last_seq, with });
@@ -199,6 +207,16 @@ impl<T> NodeCore<T> {
         }
     }
 
+    /// Lets the owner here finish what it took, end, and give the room to another node.
+    pub(super) fn move_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, to: &NodeId) {
+        let goes_to = self.peers.get(to).map(|peer| NodeRef::new(to.clone(), peer.record.incarnation));
+        let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
+        if let Phase::Active(active) = &mut owner.phase {
+            active.goes_to = goes_to;
+        }
+        self.stop_owner(turn, room);
+    }
+
     /// Lets the owner here finish what it took and end.
     pub(super) fn stop_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
         let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
@@ -235,7 +253,7 @@ impl<T> NodeCore<T> {
     /// Tells everybody that the room is not owned here any more, and shows it if it is read here.
     fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) {
         let (me, now_ms) = (self.me.clone(), turn.now_ms());
-        let Active { fence, standing, mut watchers, is_stored, .. } = active;
+        let Active { fence, standing, mut watchers, is_stored, goes_to, .. } = active;
         let state = self.room(room);
         match reason {
             // Where the log is damaged another node may be luckier; this one does not hurry.
@@ -250,7 +268,8 @@ impl<T> NodeCore<T> {
         }
         state.found = None;
         let is_wanted = state.wants_owner() || !state.held.is_empty() || watchers.nodes().next().is_some();
-        let next = self.next_owner(room).filter(|_| reason == StopReason::Drained && is_wanted);
+        let next = goes_to.or_else(|| self.next_owner(room).filter(|_| is_wanted));
+        let next = next.filter(|_| reason == StopReason::Drained);
         if let Some(next) = next.clone() {
             let room = room.clone();
             let payload = if is_stored { Payload::HandOver { room, fence } } else { Payload::Activate(room) };

@@ -43,7 +43,24 @@ pub enum RoomRole {
     Seeking,
 }
 
+/// The beacons between this node and others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BeaconReport {
+    /// Nodes that watch rooms here: the number of the last beacon to each, and how many rooms.
+    pub sent: Vec<(NodeRef, u64, usize)>,
+    /// Nodes at which rooms are watched: the number of the last beacon of each, none where none came yet, and how many rooms.
+    pub heard: Vec<(NodeRef, Option<u64>, usize)>,
+}
+
 impl<T> NodeCore<T> {
+    /// Returns how the beacons stand.
+    pub fn beacon_report(&self) -> BeaconReport {
+        BeaconReport {
+            sent: self.beacons.reports().map(|(to, number, rooms)| (to.clone(), number, rooms)).collect(),
+            heard: self.links.reports().map(|(from, number, rooms)| (from.clone(), number, rooms)).collect(),
+        }
+    }
+
     /// Returns the rooms that are wanted here, by their names, from the first after `after` on.
     pub fn rooms_after(&self, after: Option<&RoomId>) -> impl Iterator<Item = &RoomId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

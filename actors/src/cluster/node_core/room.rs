@@ -94,6 +94,8 @@ pub(super) struct Active {
     pub is_stored: bool,
     /// It finishes what it took, and takes nothing more.
     pub is_stopping: bool,
+    /// Who is to have it next, if an operator said so.
+    pub goes_to: Option<NodeRef>,
     /// Whether it was last said that other nodes watch it.
     pub is_watched: bool,
 }

@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::node::{Asking, NodeMsg, Waiter};
 use super::stats::ClusterStats;
-use crate::cluster::node_core::{NodeCore, NodeInput, RoomReport};
+use crate::cluster::node_core::{BeaconReport, NodeCore, NodeInput, RoomReport};
 use crate::cluster::{NodeRef, Standing};
+use crate::ports::NodeId;
 use crate::room::Refusal;
 use crate::shell::admission::{Admission, NotAdmitted, ReadersWatch};
 use crate::shell::handle::{Ask, Asker};
@@ -115,6 +116,14 @@ impl Cluster {
         self.look(look).await.unwrap_or_default()
     }
 
+    /// Returns how the beacons between this node and others stand.
+    ///
+    /// # Cancel safety
+    /// As [`Cluster::room`].
+    pub async fn beacons(&self) -> BeaconReport {
+        self.look(NodeCore::beacon_report).await.unwrap_or_default()
+    }
+
     async fn look<T: Send + 'static>(&self, look: impl FnOnce(&NodeCore<Waiter>) -> T + Send + 'static) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         let look = move |core: &NodeCore<Waiter>| {
@@ -127,6 +136,12 @@ impl Cluster {
     /// Gives a room up that is owned here; another node takes it, or this one again, when somebody wants it.
     pub fn give_up(&self, room: RoomId) {
         self.tell(NodeInput::GiveUp(room));
+    }
+
+    /// Gives a room that is owned here to another node, which takes it as soon as it is given up here. Whoever wants it later,
+    /// after nobody did for a while, may have it again.
+    pub fn move_to(&self, room: RoomId, to: NodeId) {
+        self.tell(NodeInput::Move { room, to });
     }
 
     /// Gives all rooms to other nodes and takes none any more; [`ClusterView::is_over`] tells when that is done.

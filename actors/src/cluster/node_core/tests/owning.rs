@@ -60,6 +60,35 @@ fn an_owner_that_could_not_be_activated_is_tried_again() {
 }
 
 #[test]
+fn a_room_that_is_moved_goes_to_whom_the_operator_named() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.activate(owner, 1);
+    desk.meet("b");
+    desk.meet("c");
+    let to = life("c").node;
+    let wanted = desk.give(NodeInput::Move { room: room(), to });
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner }), "{wanted:?}");
+    desk.give(NodeInput::Write { room: room(), write: write("late", 2) });
+    let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
+    let [Payload::Activate(_), Payload::Submit(submit), ..] = sent(&wanted, "c")[..] else { panic!("{wanted:?}") };
+    assert_eq!(submit.writes.iter().map(|write| write.n).collect::<Vec<_>>(), [1, 2]);
+    assert!(sent(&wanted, "b").is_empty(), "{wanted:?}");
+    assert!(!desk.core.is_open(&room()) && desk.core.takes_rooms(), "only the room goes");
+}
+
+#[test]
+fn a_room_that_is_moved_to_nobody_is_given_up() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.activate(owner, 1);
+    desk.give(NodeInput::Move { room: room(), to: life("gone").node });
+    let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
+    assert!(wanted.contains(&NodeEffect::Closed { room: room(), reason: StopReason::Drained }), "{wanted:?}");
+    assert!(!desk.core.is_open(&room()));
+}
+
+#[test]
 fn a_node_that_drains_gives_its_rooms_to_others_and_its_name_back() {
     let mut desk = Desk::new();
     let owner = desk.start();
