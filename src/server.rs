@@ -1,5 +1,6 @@
 //! The composition root: puts log, rooms, gateway and ops together, and takes them apart in order.
 
+mod drainage;
 mod tuning;
 
 use std::io;
@@ -13,11 +14,12 @@ use rollcall_actors::ports::{Log, Ports, Takeovers};
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
 use rollcall_protocol::{CloseCode, Kind};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{AuthSetupError, TokenVerifier};
+use crate::auth::{AuthSetupError, PrivateFileError, TokenVerifier};
 use crate::cluster::{JoinError, Membership};
 use crate::config::{Config, ConfigError, LogKind, SecretError};
 use crate::gateway::{Gateway, GatewaySettings, Listener, Rate, Registry, UserRates};
@@ -26,7 +28,9 @@ use crate::log::{
     COMMIT_BUCKETS_US, CqlError, CqlLog, CqlOptions, EmbeddedLog, EmbeddedOptions, LogStats, NodeLog, OpenError,
 };
 use crate::metrics::{ClusterFigures, Figures, Metrics};
+use crate::ops::admin::{self, Admin, AdminToken};
 use crate::ops::{Check, Ops, OpsError, Readiness};
+use drainage::Drainage;
 
 pub use tuning::{Tuning, WrapLog};
 
@@ -69,6 +73,9 @@ pub enum StartError {
     /// The keys could not be read or made.
     #[error(transparent)]
     Auth(#[from] AuthSetupError),
+    /// The operators' token could not be read or made.
+    #[error(transparent)]
+    AdminToken(#[from] PrivateFileError),
     /// The ops listener could not be started.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -128,8 +135,9 @@ impl Server {
         let settings = gateway_settings(&config, &tuning);
         let (log, takeovers) = open_log(&config, tuning.log).await?;
         let verifier = TokenVerifier::open(&config.auth, &config.data.dir)?;
-        let ports =
-            Ports { log: (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>), clock: Arc::clone(&tuning.clock) };
+        let wrapped = (tuning.wrap_log)(Arc::clone(&log) as Arc<dyn Log>);
+        let read_by_operators = Arc::downgrade(&wrapped);
+        let ports = Ports { log: wrapped, clock: Arc::clone(&tuning.clock) };
         let rooms = room_settings(&config);
         let (cluster, membership) = match config.cluster.node.as_deref().zip(takeovers) {
             None => (tuning.cluster, None),
@@ -162,11 +170,28 @@ impl Server {
             let view = cluster.view();
             readiness.probe("cluster", move || standing(view.borrow().standing));
         }
-        let ops = Ops::start(config.ops.listen, metrics.clone(), readiness)?;
+        let registry = Registry::default();
+        let drainage = Drainage {
+            serving: serving.clone(),
+            directory: directory.clone(),
+            registry: registry.clone(),
+            window: Duration::from_millis(config.drain.window_ms),
+            runtime: Handle::current(),
+            has_begun: Arc::default(),
+        };
+        let admin = admin::router(Admin {
+            token: AdminToken::open(&config.data.dir)?,
+            directory: directory.clone(),
+            log: read_by_operators,
+            connect: config.cluster.connect.clone(),
+            drain: Box::new(move || drainage.begin()),
+            runtime: Handle::current(),
+        });
+        let ops = Ops::start(config.ops.listen, metrics.clone(), readiness, admin)?;
         let gateway = Arc::new(Gateway {
             directory,
             sessions: Sessions::start().await.map_err(|error| StartError::Actors(error.to_string()))?,
-            registry: Registry::default(),
+            registry,
             settings,
             verifier: Arc::new(verifier),
             clock: tuning.clock,
@@ -330,6 +355,7 @@ fn gateway_settings(config: &Config, tuning: &Tuning) -> GatewaySettings {
             burst: limits.commands_per_connection_burst,
         },
         origins_allowed: config.origins.allowed.clone(),
+        connect: config.cluster.connect.clone(),
         hosts_allowed: config.auth.guests_allowed().then(|| config.hosts.allowed.clone()),
         write_stall: tuning.write_stall,
         ping_interval: tuning.ping_interval,

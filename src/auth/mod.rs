@@ -8,6 +8,7 @@ mod claims;
 mod error;
 mod guest_key;
 mod identity;
+mod private_file;
 mod room_pattern;
 mod verifier;
 
@@ -15,5 +16,6 @@ pub use claims::{Claims, issue};
 pub use error::{AuthError, AuthSetupError};
 pub use guest_key::GUEST_KEY_FILE;
 pub use identity::Identity;
+pub use private_file::{PrivateFileError, open_or_make};
 pub use room_pattern::{PatternError, RoomPattern};
 pub use verifier::{GUEST_NAME_PREFIX, Guest, TokenVerifier};

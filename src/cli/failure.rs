@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use rollcall::auth::AuthSetupError;
+use rollcall::auth::{AuthSetupError, PrivateFileError};
 use rollcall::config::ConfigError;
 use rollcall::log::{CqlError, OpenError};
 use rollcall::server::StartError;
@@ -125,12 +125,23 @@ impl From<AuthSetupError> for Failure {
     }
 }
 
+impl From<PrivateFileError> for Failure {
+    fn from(error: PrivateFileError) -> Self {
+        let kind = match &error {
+            PrivateFileError::Io { source, .. } => kind_of(source),
+            PrivateFileError::Exposed { .. } => Kind::Permission,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Config(error) => error.into(),
             StartError::Log(error) => error.into(),
             StartError::Auth(error) => error.into(),
+            StartError::AdminToken(error) => error.into(),
             StartError::Cql(error) => error.into(),
             StartError::Password(error) => Self::new(Kind::Config, error),
             StartError::Cluster(error) => Self::new(Kind::Config, error),

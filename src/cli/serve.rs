@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rollcall::config::Loaded;
+use rollcall::ops::admin::ADMIN_TOKEN_FILE;
 use rollcall::server::{Server, StopMode};
 use rollcall::telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,6 +41,7 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
         public = %server.public_address(),
         ops = %server.ops_address(),
         data = %absolute(&loaded.config.data.dir),
+        admin_token = %absolute(&loaded.config.data.dir.join(ADMIN_TOKEN_FILE)),
         config = loaded.file.as_deref().map(absolute),
         "serving"
     );
@@ -80,12 +82,13 @@ fn banner(server: &Server, loaded: &Loaded) -> String {
     };
     let file = loaded.file.as_deref().map_or_else(|| "none: the defaults hold".to_owned(), absolute);
     format!(
-        "rollcall {version} serves\n  clients    {url}\n  operators  http://{ops} (/livez, /readyz, /metrics)\n  \
+        "rollcall {version} serves\n  clients    {url}\n  operators  http://{ops} (/livez, /readyz, /metrics; /admin/v1 with the token in {token})\n  \
          data       {dir}\n  config     {file}\n  who        {who}\n\
          Try it in two more terminals:\n  {program} tail general{address}\n  {program} send general 'hello'{address}\n\
          Ctrl-C stops it.",
         version = env!("CARGO_PKG_VERSION"),
         ops = server.ops_address(),
+        token = absolute(&config.data.dir.join(ADMIN_TOKEN_FILE)),
     )
 }
 

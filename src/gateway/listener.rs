@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use super::slots::{Slot, Slots};
-use super::{Gateway, upgrade};
+use super::{Gateway, connect, upgrade};
 
 /// Bytes of a request's headers at most.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -67,7 +67,10 @@ impl Listener {
     pub async fn run(self) {
         let settings = &self.gateway.settings;
         let slots = Slots::new(settings.connections_max, settings.connections_per_address_max);
-        let router = Router::new().route("/v1/ws", get(upgrade::websocket)).with_state(Arc::clone(&self.gateway));
+        let router = Router::new()
+            .route("/v1/ws", get(upgrade::websocket))
+            .route("/v1/connect", get(connect::connect))
+            .with_state(Arc::clone(&self.gateway));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         loop {
             let accepted = tokio::select! {

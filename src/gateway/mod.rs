@@ -1,6 +1,7 @@
 //! The gateway: WebSocket connections. Each is one task with bounded state: a socket, an inbox, and a cursor a room.
 //!
 //! ```text
+//! GET /v1/connect ─▶ connect: a good node
 //! Listener ─ accept, limits ─▶ upgrade ─ Host, Origin, subprotocol ─▶ hello ─ token, device ─▶ Connection
 //!                                                                                             │      ▲
 //!                                                     commands ─▶ Directory ─▶ rooms ─▶ Inbox ─┘      │
@@ -10,6 +11,7 @@
 //! written, nothing of it is read; nothing is queued for it meanwhile, since it pulls what lies past its cursors.
 
 mod commands;
+mod connect;
 mod connection;
 mod delivery;
 mod hello;
@@ -67,6 +69,8 @@ pub struct GatewaySettings {
     pub commands_per_connection: Rate,
     /// Origins besides the server's own; `*` is any.
     pub origins_allowed: Vec<String>,
+    /// Where clients find this server, as `GET /v1/connect` tells them; none: where they asked.
+    pub connect: Option<String>,
     /// Names that the Host header may have; none: any.
     pub hosts_allowed: Option<Vec<String>>,
     /// How long a socket may take nothing.

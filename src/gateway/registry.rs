@@ -6,8 +6,8 @@ use rollcall_actors::shell::Inbox;
 use rollcall_protocol::CloseCode;
 use slab::Slab;
 
-/// Every connection that said hello.
-#[derive(Debug, Default)]
+/// Every connection that said hello. Clones are one.
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
     inboxes: Arc<Mutex<Slab<Arc<Inbox>>>>,
 }

@@ -41,27 +41,13 @@ pub async fn websocket(State(gateway): State<Arc<Gateway>>, mut request: Request
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-type Refused = (StatusCode, &'static str);
+/// A status, and what it is about.
+pub type Refused = (StatusCode, &'static str);
 
 /// Checks a request's headers; returns the format and the accept key.
 fn check(gateway: &Gateway, headers: &HeaderMap) -> Result<(Format, HeaderValue), Refused> {
+    check_host_and_origin(gateway, headers)?;
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).ok_or((StatusCode::BAD_REQUEST, "the Host header is missing"))?;
-    if let Some(allowed) = &gateway.settings.hosts_allowed
-        && !allowed.iter().any(|name| name == "*" || name.eq_ignore_ascii_case(without_port(host)))
-    {
-        return Err((StatusCode::FORBIDDEN, "this Host is not allowed; see hosts.allowed in the configuration"));
-    }
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        let own = origin.split_once("://").is_some_and(|(_, name)| name.eq_ignore_ascii_case(host));
-        if !own && !gateway.settings.origins_allowed.iter().any(|allowed| allowed == "*" || allowed == origin) {
-            return Err((
-                StatusCode::FORBIDDEN,
-                "this Origin is not allowed; see origins.allowed in the configuration",
-            ));
-        }
-    }
     let has_token = |name, token: &str| {
         text(name).is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
     };
@@ -83,6 +69,28 @@ fn check(gateway: &Gateway, headers: &HeaderMap) -> Result<(Format, HeaderValue)
     Ok((format, key))
 }
 
+/// Checks that a request names this server as it may be addressed, and comes from a page that may ask.
+pub fn check_host_and_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refused> {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.ok_or((StatusCode::BAD_REQUEST, "the Host header is missing"))?;
+    if let Some(allowed) = &gateway.settings.hosts_allowed
+        && !allowed.iter().any(|name| name == "*" || name.eq_ignore_ascii_case(without_port(host)))
+    {
+        return Err((StatusCode::FORBIDDEN, "this Host is not allowed; see hosts.allowed in the configuration"));
+    }
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        let own = origin.split_once("://").is_some_and(|(_, name)| name.eq_ignore_ascii_case(host));
+        if !own && !gateway.settings.origins_allowed.iter().any(|allowed| allowed == "*" || allowed == origin) {
+            return Err((
+                StatusCode::FORBIDDEN,
+                "this Origin is not allowed; see origins.allowed in the configuration",
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -90,7 +98,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn refuse(status: StatusCode, message: &'static str) -> Response {
+/// Answers a request that is refused.
+pub fn refuse(status: StatusCode, message: &'static str) -> Response {
     let code = if status == StatusCode::FORBIDDEN { ErrorCode::Forbidden } else { ErrorCode::BadRequest };
     let mut response = (status, Json(ErrorFrame::new(code, message))).into_response();
     if status == StatusCode::UPGRADE_REQUIRED {

@@ -1,4 +1,4 @@
-//! The endpoints: `/livez`, `/readyz`, `/metrics`.
+//! The endpoints that ask for no token: `/livez`, `/readyz`, `/metrics`.
 
 use std::collections::BTreeMap;
 
@@ -29,13 +29,14 @@ struct Report {
     checks: BTreeMap<&'static str, String>,
 }
 
-/// Returns the endpoints.
-pub fn router(observed: Observed) -> Router {
+/// Returns the endpoints, with those for operators below `/admin/v1`.
+pub fn router(observed: Observed, admin: Router) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(observed)
+        .nest("/admin/v1", admin)
 }
 
 /// The process runs and answers; nothing more is looked at, since a restart would mend nothing else.

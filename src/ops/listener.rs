@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
+use axum::Router;
 use tokio::sync::oneshot;
 
 use super::Readiness;
@@ -37,11 +38,11 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 impl Ops {
-    /// Takes the address and starts to answer on a new thread. Needs no runtime.
+    /// Takes the address and starts to answer on a new thread; `admin` is what is found below `/admin/v1`. Needs no runtime.
     ///
     /// # Errors
     /// Where the address cannot be had, or the system gives no thread.
-    pub fn start(listen: SocketAddr, metrics: Metrics, readiness: Readiness) -> Result<Self, OpsError> {
+    pub fn start(listen: SocketAddr, metrics: Metrics, readiness: Readiness, admin: Router) -> Result<Self, OpsError> {
         let failed = |source| OpsError { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -56,7 +57,7 @@ impl Ops {
             };
             tokio::select! {
                 // Serving ends only with an error that axum has no name for.
-                served = axum::serve(listener, router(observed)) => {
+                served = axum::serve(listener, router(observed, admin)) => {
                     tracing::error!(?served, "the ops listener has ended");
                 }
                 // Both a message and a dropped sender mean stop. Open connections are cut: nothing of theirs would be lost.

@@ -3,6 +3,7 @@
 //! It has its own thread and runtime, so that it answers while the server is busy, and knows the server only by what is put
 //! into [`Readiness`] and [`crate::metrics::Metrics`].
 
+pub mod admin;
 mod endpoints;
 mod listener;
 mod readiness;

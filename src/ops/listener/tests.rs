@@ -16,7 +16,7 @@ fn start(rooms: u64) -> Setting {
     let figures = move || Figures { rooms, ..Figures::default() };
     let (metrics, readiness) = (Metrics::new(figures), Readiness::default());
     let free_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let ops = Ops::start(free_port, metrics.clone(), readiness.clone()).unwrap();
+    let ops = Ops::start(free_port, metrics.clone(), readiness.clone(), Router::new()).unwrap();
     Setting { ops, metrics, readiness }
 }
 
@@ -73,7 +73,7 @@ async fn metrics_are_those_of_this_server() {
 async fn a_port_in_use_is_named_and_a_stopped_one_is_free() {
     let Setting { ops, metrics, readiness } = start(0);
     let address = ops.address();
-    let again = || Ops::start(address, metrics.clone(), readiness.clone());
+    let again = || Ops::start(address, metrics.clone(), readiness.clone(), Router::new());
     let error = again().unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
     let expected = format!(
