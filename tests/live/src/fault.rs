@@ -41,7 +41,7 @@ pub enum Fault {
     },
     /// Appends of a node are held back on their way to Cassandra, and arrive after others have taken over its rooms.
     HeldAppend {
-        /// Whose.
+        /// Whose; if that owns no room, the next one's.
         node: Place,
         /// How it loses its rooms meanwhile.
         by: Lost,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use rollcall_load::run::Run;
-use rollcall_proxy::BATCH;
+use rollcall_proxy::{BATCH, Proxy};
 use rollcall_services::Redis;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -17,8 +17,8 @@ use crate::node::Node;
 use crate::redis_keys;
 use crate::stage::Stage;
 
-/// How long appends of a node are waited for; one that owns no room that is written to makes none.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long appends of a node are waited for; one that owns no room makes none.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the others may take to answer in every room of a node that is gone, with a second fault of 5 s beside it.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -105,16 +105,14 @@ impl Nemesis<'_> {
     }
 
     /// Holds appends of a node back until it is gone and others have taken over, and lets them go then.
-    async fn hold_appends(&self, node: Place, by: Lost) -> anyhow::Result<usize> {
+    async fn hold_appends(&self, first: Place, by: Lost) -> anyhow::Result<usize> {
+        let node = self.hold_any_append(first).await;
         let (old, ways) = (self.node(node), &self.node(node).to_cassandra);
-        ways.iter().for_each(|way| way.keep_aside(Some(BATCH)));
-        let held = || ways.iter().map(rollcall_proxy::Proxy::kept_aside).sum::<usize>();
-        until(APPEND_TIMEOUT, || held() > 0).await;
         match by {
             Lost::Killed => self.kill(node).await?,
             Lost::Paused => old.pause().await?,
         }
-        let held = held();
+        let held = held_at(old);
         self.stage.move_clients_of(node);
         if self.stage.nodes.len() > 1 {
             self.taken_over(node, self.run.clock.now_us()).await;
@@ -127,6 +125,20 @@ impl Nemesis<'_> {
         }
         self.stage.let_clients_back(node);
         Ok(held)
+    }
+
+    /// Holds appends of a node back, of this one or else of the next that makes any; returns which.
+    async fn hold_any_append(&self, first: Place) -> Place {
+        let nodes = self.stage.nodes.len();
+        for place in (first..first + nodes).map(|place| place % nodes) {
+            let node = self.node(place);
+            node.to_cassandra.iter().for_each(|way| way.keep_aside(Some(BATCH)));
+            if until(APPEND_TIMEOUT, || held_at(node) > 0).await {
+                return place;
+            }
+            node.to_cassandra.iter().for_each(|way| way.keep_aside(None));
+        }
+        first
     }
 
     async fn kill(&self, node: Place) -> anyhow::Result<()> {
@@ -158,6 +170,11 @@ impl Nemesis<'_> {
     fn redis(&self) -> anyhow::Result<Arc<Redis>> {
         self.stage.redis.clone().ok_or_else(|| anyhow!("there is no Redis to be broken"))
     }
+}
+
+/// Returns how many appends of a node are held back.
+fn held_at(node: &Node) -> usize {
+    node.to_cassandra.iter().map(Proxy::kept_aside).sum()
 }
 
 /// Lets a fault last.
