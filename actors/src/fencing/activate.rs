@@ -3,6 +3,7 @@
 use std::cmp::max;
 use std::collections::VecDeque;
 
+use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
 use rollcall_protocol::{Epoch, OwnerId, Seq};
 
 use super::Buckets;
@@ -42,7 +43,7 @@ enum Step {
     Confirming { bucket: u64 },
     /// C.
     Creating { bucket: u64 },
-    /// Reading what follows the snapshot for what may not be finished.
+    /// Reading the last batch, or what of it follows the snapshot, for what may not be finished.
     Gathering { tail: LogTail, after: Seq, through: Seq, marks: VecDeque<Mark> },
     /// An entry is not there: has it expired meanwhile?
     ReadingFloor { tail: LogTail, missing: Seq, marks: VecDeque<Mark> },
@@ -198,7 +199,8 @@ impl Activation {
         Activating::Owner(Activated { tail, replaced: self.replaced })
     }
 
-    /// Reads the entries after the snapshot, bucket by bucket.
+    /// Reads the entries that may not be finished, bucket by bucket: those of the last batch. An owner appends only after it has
+    /// finished all before, and becomes one only after that, so that an activation is short however long ago a snapshot was.
     fn gather(&mut self, tail: LogTail) -> Activating {
         if self.snapshot > tail.last_seq {
             return damaged(format!(
@@ -206,7 +208,8 @@ impl Activation {
                 self.snapshot, tail.last_seq
             ));
         }
-        self.gather_after(self.snapshot, tail, VecDeque::new())
+        let before_last_batch = tail.last_seq.get().saturating_sub(BATCH_ENTRIES_MAX as u64);
+        self.gather_after(max(self.snapshot, Seq::new(before_last_batch)), tail, VecDeque::new())
     }
 
     fn gather_after(&mut self, after: Seq, tail: LogTail, marks: VecDeque<Mark>) -> Activating {

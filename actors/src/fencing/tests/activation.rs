@@ -223,6 +223,17 @@ fn what_follows_the_snapshot_is_finished_in_order() {
     ]);
 }
 
+/// Whoever appended has finished all that was there before: however old the snapshot is, no more than a batch is looked at.
+#[test]
+fn no_more_than_the_last_batch_can_be_unfinished() {
+    let (mut desk, _) = Desk::begin_with(start(0, 2, 249));
+    desk.play([
+        (found(1, 1, 998), vec![run(f(249, fence(1, 1), 2))]),
+        (Answer::Applied, vec![run(r(249))]),
+        (found(2, ME, 998), vec![rows(185, 742, 744)]),
+    ]);
+}
+
 /// Whoever took the full bucket and has not come further is no owner, and neither is who was looked at but not replaced.
 #[test]
 fn the_last_fence_that_was_replaced_is_told() {
