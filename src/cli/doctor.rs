@@ -67,9 +67,9 @@ fn print(finding: &Finding, json: bool) -> Result<(), Failure> {
         Status::Warn => "warn",
         Status::Fail => "FAIL",
     };
-    output::line(&format!("{status:<4}  {:<16}  {}", finding.check, finding.text))?;
+    output::line(&format!("{status:<4}  {:<17}  {}", finding.check, finding.text))?;
     match &finding.advice {
-        Some(advice) => output::line(&format!("{:<24}→ {advice}", "")),
+        Some(advice) => output::line(&format!("{:<25}→ {advice}", "")),
         None => Ok(()),
     }
 }

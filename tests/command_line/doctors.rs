@@ -32,7 +32,7 @@ fn what_a_server_cannot_run_with_is_code_1() {
     let machine = Machine::new();
     machine.write("a-file", "");
     let folder = machine.run(&["doctor", "--data", "a-file"]);
-    assert!(folder.code == 1 && folder.output.contains("FAIL  data.folder       a-file is no folder\n"), "{folder:?}");
+    assert!(folder.code == 1 && folder.output.contains("FAIL  data.folder        a-file is no folder\n"), "{folder:?}");
     let space = machine.run(&["doctor", "--json", "--set", "data.free_space_reserve_bytes=9000000000000000"]);
     assert_eq!((space.code, status(&space, "data.space").as_deref()), (1, Some("fail")));
     let files = machine.run(&["doctor", "--json", "--set", "limits.connections_max=2000000000"]);

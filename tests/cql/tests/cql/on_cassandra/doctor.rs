@@ -29,7 +29,7 @@ async fn a_good_cassandra_is_well_and_nothing_is_written() {
     let ended = rollcall(&keyspace, &["doctor"]);
     let output = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(0), "{output}");
-    assert!(output.contains("ok    cql.paxos         paxos_variant of 127.0.0.1:"), "{output}");
+    assert!(output.contains("ok    cql.paxos          paxos_variant of 127.0.0.1:"), "{output}");
     assert!(output.ends_with("a server can run, with the warnings above\n"), "{output}");
 }
 
