@@ -20,7 +20,7 @@ pub struct ClusterFigures {
     pub peers: u64,
     /// Payloads sent to other nodes, by their kinds.
     pub sent: [u64; SENT_KINDS.len()],
-    /// Counters, as [`COUNTERS`] names them.
+    /// Counters, in the order of their names.
     pub counters: [u64; COUNTERS.len()],
 }
 
