@@ -53,9 +53,10 @@ enum Command {
     /// Measure everything with the load harness, and write the table into docs/performance.md.
     ///
     /// Takes about ten minutes on an otherwise quiet machine. Each run is judged; an anomaly is exit code 1. With names, such
-    /// as `fanout` or `sends`, only those are run, and the page is left as it is.
+    /// as `fanout` or `sends`, only those are run, and the page is left as it is. `cluster` first among the names takes the
+    /// figures of a cluster: servers with a Redis and a Cassandra of their own, an hour or so in all; `cluster sends` only some.
     Bench {
-        /// Subcommands of the load harness to run [default: all].
+        /// Figures to run, by how their lines begin [default: all]; `cluster` before them takes those of a cluster.
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },

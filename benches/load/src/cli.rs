@@ -37,9 +37,25 @@ impl Cli {
         let (command, why) = match &cli.command {
             Command::Activate(options) if options.common.url.is_some() => ("activate", "stops and starts the server"),
             Command::Torture(options) if options.common.url.is_some() => ("torture", "kills the server with kill -9"),
-            _ => return Ok(cli),
+            _ => return cli.check_nodes(),
         };
         let message = format!("--url cannot be used with {command}, which {why}: use --spawn");
+        Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+    }
+}
+
+impl Cli {
+    fn check_nodes(self) -> Result<Self, clap::Error> {
+        let common = match &self.command {
+            Command::Idle(options) => &options.common,
+            Command::Activate(options) => &options.common,
+            Command::Torture(options) => &options.common,
+            Command::Fanout(_) | Command::Sends(_) | Command::Catchup(_) | Command::Check(_) => return Ok(self),
+        };
+        if common.nodes == 0 {
+            return Ok(self);
+        }
+        let message = "--nodes can be used with fanout, sends and catchup: the others look at one server";
         Err(Self::command().error(ErrorKind::ArgumentConflict, message))
     }
 }
@@ -117,6 +133,15 @@ pub struct Common {
     /// With --spawn: leave the data folder where it is; it is left in any case where a run was not clean
     #[arg(long, conflicts_with = "url")]
     pub keep_data: bool,
+
+    /// With --spawn: so many servers, which are a cluster with a Redis and a Cassandra of its own; clients go to all of them in
+    /// turn, and figures of the server are of all of them together. 0 is one server by itself, with an embedded log
+    #[arg(long, conflicts_with = "url", default_value_t = 0, value_name = "COUNT")]
+    pub nodes: usize,
+
+    /// With --nodes: how many servers Cassandra has; three hold three copies of everything
+    #[arg(long, requires = "nodes", default_value_t = 1, value_name = "1|3", value_parser = one_or_three)]
+    pub cassandra_nodes: usize,
 
     /// With --spawn: a setting of the server, such as log.gather_window_us=500; may be given more than once
     #[arg(long = "set", conflicts_with = "url", value_name = "SECTION.KEY=VALUE", value_parser = setting)]
@@ -348,6 +373,14 @@ fn body_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
+fn one_or_three(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("expected 1 or 3".to_owned()),
+    }
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if name.contains('.') => Ok((name.to_owned(), value.to_owned())),
@@ -398,6 +431,15 @@ mod tests {
             let help = parse(&format!("{command} --help")).unwrap_err().to_string();
             assert!(help.contains("Needs --spawn"), "{help}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_spawned_and_not_for_what_looks_at_one_server() {
+        assert!(parse("sends --spawn --in-flight 1 --nodes 2 --cassandra-nodes 3").is_ok());
+        assert!(parse("sends --spawn --in-flight 1 --nodes 2 --cassandra-nodes 2").is_err());
+        assert!(parse("sends --url ws://localhost:7400 --in-flight 1 --nodes 2").is_err());
+        assert!(parse("idle --spawn --nodes 2").is_err());
+        assert!(parse("torture --spawn --nodes 2").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The stage of a run: a server, one that is there or one of our own, and what is told about it at the end.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow};
@@ -10,7 +11,7 @@ use crate::history::History;
 use crate::latency::Quantiles;
 use crate::report::Report;
 use crate::run::Run;
-use crate::server::{DataFolder, Metrics, Placement, Spawned, server_beside_us, usage};
+use crate::server::{Backing, DataFolder, Metrics, Placement, Spawned, server_beside_us, usage};
 use crate::target::Endpoint;
 use crate::verdict::{Ending, judge};
 
@@ -19,9 +20,11 @@ pub struct Stage {
     common: Common,
     command: &'static str,
     endpoint: Endpoint,
-    ops: Option<SocketAddr>,
-    /// The server, if it is our own.
-    pub server: Option<Spawned>,
+    ops: Vec<SocketAddr>,
+    /// The servers, if they are our own: one, or the nodes of a cluster.
+    servers: Vec<Spawned>,
+    /// What they share, where they are a cluster.
+    backing: Option<Backing>,
     folder: Option<DataFolder>,
     fsync_ms: Option<Quantiles>,
     seed: u64,
@@ -32,7 +35,7 @@ pub struct Mark {
     at_us: u64,
     server_cpu_us: Option<u64>,
     client_cpu_us: u64,
-    metrics: Option<Metrics>,
+    metrics: Vec<Metrics>,
 }
 
 impl Stage {
@@ -48,15 +51,17 @@ impl Stage {
         let format = common.format.into();
         if let Some(url) = &common.url {
             let endpoint = Endpoint::find(url, format, common.secret_file.as_deref()).await?;
-            let (common, ops) = (common.clone(), common.ops);
-            return Ok(Self { common, command, endpoint, ops, server: None, folder: None, fsync_ms: None, seed });
+            let (common, ops) = (common.clone(), common.ops.into_iter().collect());
+            let (servers, backing) = (Vec::new(), None);
+            return Ok(Self { common, command, endpoint, ops, servers, backing, folder: None, fsync_ms: None, seed });
         }
         let binary = match &common.server {
             Some(path) => path.canonicalize().with_context(|| format!("{} is not there", path.display()))?,
             None => server_beside_us()?,
         };
         let folder = DataFolder::make(common.data_dir.as_deref())?;
-        let placement = Placement::pin()?;
+        // Several servers, and what they share, have all cores together.
+        let placement = if common.nodes == 0 { Placement::pin()? } else { Placement::Free };
         let fsync_ms = folder.probe_sync()?;
         eprintln!(
             "{command}: {} in {} on {}, {}",
@@ -65,6 +70,7 @@ impl Stage {
             folder.file_system(),
             match placement {
                 Placement::Pinned { server, client } => format!("server on core {server}, clients on core {client}"),
+                Placement::Free if common.nodes > 0 => format!("{} servers, Redis and Cassandra", common.nodes),
                 Placement::Free => "no core for each: the figures are of both together".to_owned(),
             }
         );
@@ -72,13 +78,24 @@ impl Stage {
         let asked = common.settings.iter().map(|(name, value)| (name.replace('.', "__").to_uppercase(), value.clone()));
         let settings: Vec<_> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).chain(asked).collect();
-        let server = Spawned::start(&binary, folder.path(), placement, &settings).await?;
+        let (servers, backing) = match common.nodes {
+            0 => (vec![Spawned::start(&binary, folder.path(), placement, &settings).await?], None),
+            nodes => {
+                let backing = Backing::start(&folder.path().join("services"), common.cassandra_nodes, true)
+                    .await
+                    .context("failed to start Redis and Cassandra")?;
+                backing.make_tables(&binary, folder.path()).await?;
+                (start_nodes(&binary, folder.path(), &backing, nodes, &settings).await?, Some(backing))
+            }
+        };
+        let addresses: Vec<_> = servers.iter().map(Spawned::public).collect();
         Ok(Self {
             common: common.clone(),
             command,
-            endpoint: Endpoint::local(server.public(), format, server.secret()),
-            ops: Some(server.ops()),
-            server: Some(server),
+            endpoint: Endpoint::local_cluster(&addresses, format, servers[0].secret()),
+            ops: servers.iter().map(Spawned::ops).collect(),
+            servers,
+            backing,
             folder: Some(folder),
             fsync_ms,
             seed,
@@ -100,13 +117,18 @@ impl Stage {
         self.seed
     }
 
+    /// Returns the server, if it is our own.
+    pub fn server(&self) -> Option<&Spawned> {
+        self.servers.first()
+    }
+
     /// Returns the server of our own.
     ///
     /// # Errors
     /// Where it is somebody else's: this run needs `--spawn`.
     pub fn own_server(&mut self) -> anyhow::Result<&mut Spawned> {
         let command = self.command;
-        self.server.as_mut().ok_or_else(|| anyhow!("{command} needs a server of its own: use --spawn"))
+        self.servers.first_mut().ok_or_else(|| anyhow!("{command} needs a server of its own: use --spawn"))
     }
 
     /// Notes what was used so far.
@@ -114,11 +136,14 @@ impl Stage {
     /// # Errors
     /// Where the server cannot be asked.
     pub async fn mark(&self, run: &Run) -> anyhow::Result<Mark> {
-        let metrics = match self.ops {
-            Some(ops) => Some(Metrics::fetch(ops).await?),
-            None => None,
-        };
-        let server_cpu_us = self.server.as_ref().map(Spawned::cpu_us).transpose()?;
+        let mut metrics = Vec::new();
+        for &ops in &self.ops {
+            metrics.push(Metrics::fetch(ops).await?);
+        }
+        let mut server_cpu_us = None;
+        for server in &self.servers {
+            server_cpu_us = Some(server_cpu_us.unwrap_or(0) + server.cpu_us()?);
+        }
         Ok(Mark { at_us: run.clock.now_us(), server_cpu_us, client_cpu_us: usage::own_cpu_us()?, metrics })
     }
 
@@ -132,6 +157,8 @@ impl Stage {
             }),
             file_system: self.folder.as_ref().map(|folder| folder.file_system().to_owned()),
             seed: Some(self.seed),
+            nodes: Some(self.common.nodes).filter(|&nodes| nodes > 0),
+            cassandra_nodes: self.backing.as_ref().map(|_| self.common.cassandra_nodes),
             settings: self.common.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect(),
             fsync_ms: self.fsync_ms,
             ..Report::default()
@@ -148,9 +175,10 @@ impl Stage {
         if let Some(path) = &self.common.json {
             report.write_json(path)?;
         }
-        if let Some(server) = &mut self.server {
+        for server in &mut self.servers {
             server.stop().await?;
         }
+        drop(self.backing);
         if let Some(folder) = &self.folder {
             if ending == Ending::Clean && !self.common.keep_data {
                 folder.remove()?;
@@ -160,6 +188,29 @@ impl Stage {
         }
         Ok(ending)
     }
+}
+
+/// Starts the nodes of a cluster, one after the other.
+async fn start_nodes(
+    binary: &Path,
+    folder: &Path,
+    backing: &Backing,
+    nodes: usize,
+    settings: &[(String, String)],
+) -> anyhow::Result<Vec<Spawned>> {
+    let secret = format!("{:032x}", rand::random::<u128>());
+    let mut servers = Vec::new();
+    for number in 1..=nodes {
+        let name = format!("n{number}");
+        let folder = folder.join(&name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+        let mut server = Spawned::at_rest(binary, &folder, Placement::Free, secret.clone())?;
+        backing.settings_of(&name).into_iter().for_each(|(name, value)| server.set(&name, value));
+        settings.iter().for_each(|(name, value)| server.set(name, value.clone()));
+        server.start_again().await?;
+        servers.push(server);
+    }
+    Ok(servers)
 }
 
 impl Report {
@@ -199,14 +250,30 @@ impl Report {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     fn count_syncs(&mut self, start: &Mark, end: &Mark) {
         let grown = |name: &str| {
-            let (end, start) = (end.metrics.as_ref()?.count(name)?, start.metrics.as_ref()?.count(name)?);
-            Some(end.saturating_sub(start))
+            let sum = |mark: &Mark| mark.metrics.iter().map(|metrics| metrics.count(name)).sum::<Option<u64>>();
+            let is_known = !end.metrics.is_empty();
+            Some(sum(end)?.saturating_sub(sum(start)?)).filter(|_| is_known)
         };
         self.syncs = grown("rollcall_log_syncs_total");
         self.entries_per_sync = self
             .syncs
             .filter(|&syncs| syncs > 0)
             .and_then(|syncs| Some(grown("rollcall_log_entries_total")? as f64 / syncs as f64));
+        let said = |kind: &str| {
+            let label = format!("kind=\"{kind}\"");
+            let sum = |mark: &Mark| {
+                mark.metrics.iter().map(|one| one.count_of("rollcall_cluster_sent_total", &label)).sum::<Option<u64>>()
+            };
+            Some(sum(end)?.saturating_sub(sum(start)?)).filter(|_| self.nodes.is_some())
+        };
+        self.batches_published = said("batch");
+        self.batch_envelopes = grown("rollcall_cluster_batch_envelopes_sent_total").filter(|_| self.nodes.is_some());
+        self.submits_sent = said("submit");
+        self.beacons_sent = said("beacon");
+        self.watches_sent = said("watch");
+        self.redis_published = grown("rollcall_redis_published_total").filter(|_| self.nodes.is_some());
+        self.redis_commands = grown("rollcall_redis_commands_total").filter(|_| self.nodes.is_some());
+        self.log_appends = grown("rollcall_log_appends_total").filter(|_| self.nodes.is_some());
     }
 }
 

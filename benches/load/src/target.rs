@@ -16,15 +16,17 @@ const PATH: &str = "/v1/ws";
 /// How long tokens hold: longer than any run.
 const TOKEN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Where clients connect. Cloning shares it.
+/// Where clients connect: a server, or one of several that are a cluster. Cloning shares it.
 #[derive(Clone)]
 pub struct Endpoint {
     inner: Rc<Inner>,
+    /// Which of the servers.
+    at: usize,
 }
 
 struct Inner {
-    url: String,
-    address: SocketAddr,
+    /// Each with its url; at least one.
+    servers: Vec<(String, SocketAddr)>,
     format: Format,
     secret: Option<EncodingKey>,
 }
@@ -38,8 +40,21 @@ struct Claims<'a> {
 impl Endpoint {
     /// Takes the endpoint of a server on this machine.
     pub fn local(address: SocketAddr, format: Format, secret: &str) -> Self {
+        Self::local_cluster(&[address], format, secret)
+    }
+
+    /// Takes the endpoints of servers on this machine that are one, at least one of them; this is the first's.
+    pub fn local_cluster(addresses: &[SocketAddr], format: Format, secret: &str) -> Self {
         let secret = Some(EncodingKey::from_secret(secret.as_bytes()));
-        Self { inner: Rc::new(Inner { url: format!("ws://{address}{PATH}"), address, format, secret }) }
+        let servers = addresses.iter().map(|address| (format!("ws://{address}{PATH}"), *address)).collect();
+        Self { inner: Rc::new(Inner { servers, format, secret }), at: 0 }
+    }
+
+    /// Returns the endpoint for a connection, by its number: connections with numbers in a row go to all servers in turn.
+    #[must_use]
+    pub fn for_connection(&self, number: u64) -> Self {
+        let servers = self.inner.servers.len() as u64;
+        Self { inner: Rc::clone(&self.inner), at: usize::try_from(number % servers).expect("it is below a length") }
     }
 
     /// Finds the endpoint of a url, `ws://HOST:PORT` with or without a path.
@@ -71,17 +86,17 @@ impl Endpoint {
             }
             None => None,
         };
-        Ok(Self { inner: Rc::new(Inner { url, address, format, secret }) })
+        Ok(Self { inner: Rc::new(Inner { servers: vec![(url, address)], format, secret }), at: 0 })
     }
 
     /// Returns the url of the WebSocket endpoint.
     pub fn url(&self) -> &str {
-        &self.inner.url
+        &self.inner.servers[self.at].0
     }
 
     /// Returns the address to connect to.
     pub fn address(&self) -> SocketAddr {
-        self.inner.address
+        self.inner.servers[self.at].1
     }
 
     /// Returns the format that is spoken.
@@ -120,6 +135,15 @@ mod tests {
         }
         assert!(find("wss://127.0.0.1:7400").is_err());
         assert!(find("ws:///v1/ws").is_err());
+    }
+
+    #[test]
+    fn connections_go_to_all_servers_in_turn() {
+        let addresses = [7400, 7500, 7600].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let endpoint = Endpoint::local_cluster(&addresses, Format::Json, "secret");
+        let ports: Vec<u16> = (0..5).map(|number| endpoint.for_connection(number).address().port()).collect();
+        assert_eq!(ports, [7400, 7500, 7600, 7400, 7500]);
+        assert_eq!(endpoint.for_connection(4).url(), "ws://127.0.0.1:7500/v1/ws");
     }
 
     #[test]

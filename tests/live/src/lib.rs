@@ -14,6 +14,7 @@
 mod cli;
 mod counters;
 mod fault;
+pub mod figures;
 mod heads;
 mod link;
 mod nemesis;

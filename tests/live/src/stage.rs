@@ -4,14 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
-use rollcall_load::server::server_beside_us;
+use anyhow::Context as _;
+use rollcall_load::server::{Backing, server_beside_us};
 use rollcall_load::target::Endpoint;
 use rollcall_protocol::Format;
 use rollcall_proxy::Proxy;
 use rollcall_services::{Cassandra, Redis, ServiceError};
-use tokio::process::Command;
-use tokio::task::spawn_blocking;
 
 use crate::cli::Cli;
 use crate::fault::{Link, Place};
@@ -55,9 +53,10 @@ impl Stage {
         }
         fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
         let folder = folder.canonicalize().context("failed to find the folder that was just made")?;
-        let Some((cassandra, redis)) = start_services(cli, &folder).await? else { return Ok(None) };
+        let Some(backing) = start_services(cli, &folder).await? else { return Ok(None) };
+        backing.make_tables(&binary, &folder).await?;
+        let Backing { cassandra, redis } = backing;
         let servers = cassandra.contact_points();
-        apply_schema(&binary, &folder, &servers[0].to_string(), servers.len()).await?;
 
         let secret = format!("{:032x}", rand::random::<u128>());
         let around = Surroundings {
@@ -140,13 +139,8 @@ impl Stage {
     }
 }
 
-async fn start_services(cli: &Cli, folder: &Path) -> anyhow::Result<Option<(Arc<Cassandra>, Option<Arc<Redis>>)>> {
-    let (folder, cassandra_nodes, is_cluster) = (folder.join("services"), cli.cassandra_nodes, cli.nodes > 1);
-    let started = spawn_blocking(move || -> Result<_, ServiceError> {
-        let redis = is_cluster.then(|| Redis::start(&folder.join("redis"))).transpose()?;
-        Ok((Arc::new(Cassandra::start(&folder.join("cassandra"), cassandra_nodes)?), redis.map(Arc::new)))
-    });
-    match started.await.context("failed to start Redis and Cassandra")? {
+async fn start_services(cli: &Cli, folder: &Path) -> anyhow::Result<Option<Backing>> {
+    match Backing::start(&folder.join("services"), cli.cassandra_nodes, cli.nodes > 1).await {
         Ok(services) => Ok(Some(services)),
         Err(ServiceError::Skipped(why)) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
             eprintln!("\nSKIPPED: {why}\n");
@@ -154,19 +148,4 @@ async fn start_services(cli: &Cli, folder: &Path) -> anyhow::Result<Option<(Arc<
         }
         Err(error) => Err(error).context("failed to start Redis and Cassandra"),
     }
-}
-
-async fn apply_schema(binary: &Path, folder: &Path, server: &str, copies: usize) -> anyhow::Result<()> {
-    let settings =
-        [format!("cql.contact_points={server}"), format!("cql.replication={}={copies}", Cassandra::DATACENTER)];
-    let arguments = settings.iter().flat_map(|setting| ["--set", setting]);
-    let output = Command::new(binary)
-        .args(["schema", "apply"])
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .await
-        .context("failed to run the server's program")?;
-    ensure!(output.status.success(), "failed to make the tables: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }

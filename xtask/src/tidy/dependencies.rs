@@ -37,7 +37,7 @@ const ALLOWED: &[Allowed] = &[
     Allowed { package: CLIENT, normal: &[PROTOCOL], tests: &[CHECKER, SERVER] },
     // Its command line is a client too.
     Allowed { package: SERVER, normal: &[PROTOCOL, ACTORS, CLIENT], tests: &[CHECKER] },
-    Allowed { package: LOAD, normal: &[PROTOCOL, CLIENT, CHECKER], tests: &[] },
+    Allowed { package: LOAD, normal: &[PROTOCOL, CLIENT, CHECKER, SERVICES], tests: &[] },
     // The judge shares no code with the accused; its tests may compare the two.
     Allowed { package: CHECKER, normal: &[], tests: &[PROTOCOL] },
     // It runs other people's servers, and knows nothing of ours.
@@ -52,7 +52,7 @@ const ALLOWED: &[Allowed] = &[
     // It breaks connections, and knows neither end.
     Allowed { package: PROXY, normal: &[], tests: &[] },
     // It starts our program, and sees of it what a client and an operator see.
-    Allowed { package: "rollcall-live", normal: &[PROTOCOL, CHECKER, LOAD, PROXY, SERVICES], tests: &[] },
+    Allowed { package: "rollcall-live", normal: &[PROTOCOL, CLIENT, CHECKER, LOAD, PROXY, SERVICES], tests: &[] },
     Allowed { package: "rollcall-model", normal: &[PROTOCOL, ACTORS], tests: &[] },
     Allowed { package: "rollcall-sim", normal: &[PROTOCOL, ACTORS, CLIENT, CHECKER], tests: &[] },
     Allowed { package: "xtask", normal: &[SERVICES], tests: &[] },

@@ -28,7 +28,7 @@ pub async fn run(options: &Idle) -> anyhow::Result<Ending> {
     let run = stage.begin()?;
     let mut report = stage.report();
     // Of somebody else's server, nobody can tell the memory.
-    let rss_kib = || stage.server.as_ref().map(Spawned::rss_kib).transpose();
+    let rss_kib = || stage.server().map(Spawned::rss_kib).transpose();
     let before_kib = rss_kib()?;
     let rooms = options.connections.div_ceil(MEMBERS);
     let members = options.connections / rooms;

@@ -55,7 +55,7 @@ impl Seat {
     /// Where the server does not let it.
     pub async fn open(run: Rc<Run>, plan: SeatPlan, room: Rc<RoomLoad>) -> anyhow::Result<Self> {
         let name = format!("c{}", plan.number);
-        let opened = Link::open(&run.endpoint, &run.user(plan.number), DEVICE).await;
+        let opened = Link::open(&run.endpoint.for_connection(plan.number), &run.user(plan.number), DEVICE).await;
         let (mut link, welcome) = opened.with_context(|| format!("connection {name} was not opened"))?;
         let place = run.history.borrow_mut().place(&name, plan.room.as_str());
         let board = Rc::new(Board::default());

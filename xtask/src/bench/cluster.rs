@@ -1,0 +1,114 @@
+//! The figures of servers that are a cluster, with a Redis and a Cassandra of its own.
+
+use super::{Figure, Program, Report};
+
+/// What a cluster is measured by.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        program: Program::Load,
+        name: "2 nodes, 1 Cassandra: 100 rooms, 64 unanswered in each",
+        arguments: "sends --nodes 2 --rooms 100 --seconds 20 --in-flight 64",
+        target: "≥ 5,000 durable sends/s",
+        reached: |run| {
+            let per_append = run.number("acked") / run.number("log_appends");
+            format!("{:.0} sends/s, {per_append:.1} entries an append", run.number("sends_per_s"))
+        },
+    },
+    Figure {
+        program: Program::Load,
+        name: "2 nodes, 1 Cassandra: 16 rooms, 1,000 sends/s, open loop",
+        arguments: "sends --nodes 2 --rooms 16 --seconds 20 --rate 1000",
+        target: "ack p99 < 100 ms",
+        reached: |run| format!("p50 {:.0} ms, p99 {:.0} ms", run.number("ack_ms.p50"), run.number("ack_ms.p99")),
+    },
+    Figure {
+        program: Program::Load,
+        name: "2 nodes, members on both: 100 rooms × 10, 500 sends/s",
+        arguments: "fanout --nodes 2 --rooms 100 --members 10 --rate 500 --seconds 20",
+        target: "≤ 18 µs of both nodes' CPU a delivery",
+        reached: between_nodes,
+    },
+    Figure {
+        program: Program::Load,
+        name: "2 nodes, members on both: 10 rooms × 100, 200 sends/s",
+        arguments: "fanout --nodes 2 --rooms 10 --members 100 --rate 200 --seconds 20",
+        target: "≤ 6 µs of both nodes' CPU a delivery",
+        reached: between_nodes,
+    },
+    Figure {
+        program: Program::Figures,
+        name: "100 active rooms, 1 Cassandra: from kill -9 of their owner to each room's next ack",
+        arguments: "failover --rooms 100 --rounds 3",
+        target: "p99 ≤ 4 s",
+        reached: quantiles,
+    },
+    Figure {
+        program: Program::Figures,
+        name: "the same, 3 Cassandras",
+        arguments: "failover --rooms 100 --rounds 2 --cassandra-nodes 3",
+        target: "reported",
+        reached: quantiles,
+    },
+    Figure {
+        program: Program::Figures,
+        name: "planned drain of 100 rooms: from the old owner's last ack to the new one's first, each",
+        arguments: "handover --rooms 100 --rounds 3",
+        target: "p99 ≤ 200 ms",
+        reached: quantiles,
+    },
+    Figure {
+        program: Program::Figures,
+        name: "entries that a node did not hear of for up to 2 s: from their ack to their members there",
+        arguments: "gaps --rooms 20 --rounds 10",
+        target: "p99 ≤ 2 s",
+        reached: quantiles,
+    },
+    Figure {
+        program: Program::Live,
+        name: "200 faults, 1 Cassandra",
+        arguments: "--faults 200 --cassandra-nodes 1",
+        target: "0 anomalies, ≥ 10 owners fenced, ≥ 10 unknown outcomes resolved",
+        reached: broken,
+    },
+    Figure {
+        program: Program::Live,
+        name: "200 faults, 3 Cassandras",
+        arguments: "--faults 200 --cassandra-nodes 3",
+        target: "0 anomalies, ≥ 10 owners fenced, ≥ 10 unknown outcomes resolved",
+        reached: broken,
+    },
+];
+
+fn between_nodes(run: &Report) -> String {
+    format!(
+        "{:.1} µs; delivery p99 {:.0} ms; of {:.0} PUBLISH {:.0} carried one of {:.0} batches for another node, {:.0} beacons, \
+         {:.0} submits, {:.0} watches were said; {:.0} other commands",
+        run.number("server_cpu_us_per_delivery"),
+        run.number("delivery_ms.p99"),
+        run.number("redis_published"),
+        run.number("batch_envelopes"),
+        run.number("batches_published"),
+        run.number("beacons_sent"),
+        run.number("submits_sent"),
+        run.number("watches_sent"),
+        run.number("redis_commands"),
+    )
+}
+
+fn quantiles(run: &Report) -> String {
+    let [p50, p99, max] = ["p50", "p99", "max"].map(|name| run.number(&format!("ms.{name}")));
+    format!("p50 {p50:.0} ms, p99 {p99:.0} ms, max {max:.0} ms; {:.0} samples", run.number("samples"))
+}
+
+fn broken(run: &Report) -> String {
+    format!(
+        "{:.0} anomalies, {:.0} owners fenced, {:.0} unknown outcomes resolved, {:.0} writes acked; longest silence of a room \
+         around an owner's loss p50 {:.1} s, p99 {:.1} s",
+        run.count("anomalies"),
+        run.number("owners_fenced"),
+        run.number("unknown"),
+        run.number("acked"),
+        run.number("fail_over_ms.p50") / 1_000.0,
+        run.number("fail_over_ms.p99") / 1_000.0,
+    )
+}
