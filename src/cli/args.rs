@@ -41,7 +41,7 @@ impl Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves rooms from a data folder on this machine.
+    /// Serves rooms: by itself from a data folder on this machine, or as a node of a cluster.
     ///
     /// Without a configured secret it listens on this machine alone and takes everybody in as a guest. SIGTERM or Ctrl-C stops
     /// it gracefully, a second one at once.

@@ -6,7 +6,7 @@ use rollcall_actors::cluster::{Incarnation, NodeNameError, NodeRef, parse_node_i
 use rollcall_actors::ports::{Bus as _, ClusterPorts, Takeovers};
 
 use super::redis::{Inbound, RedisBus, RedisClient, RedisError, RedisSettings, RedisState};
-use crate::config::{Config, SecretError};
+use crate::config::{Config, RedisKind, SecretError};
 
 /// Why a server cannot be a node of a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,15 @@ pub enum JoinError {
     /// The certificates cannot be read.
     #[error("`redis.tls_ca_file` cannot be read: {0}")]
     Authorities(std::io::Error),
+}
+
+/// Tells whether Redis may be well without anybody changing a setting: it is away, or its master is just being replaced.
+fn passes_by_itself(error: &RedisError, kind: RedisKind) -> bool {
+    match error {
+        RedisError::TimedOut | RedisError::Driver(_) => true,
+        RedisError::Replica | RedisError::NoMaster { .. } => kind != RedisKind::Single,
+        _ => false,
+    }
 }
 
 /// A server's membership. Dropping it leaves the cluster without a word; a drain says it first.
@@ -51,7 +60,7 @@ impl Membership {
         match RedisClient::check(&settings).await {
             Ok(_) => {}
             // It may come back; whoever is asked for rooms meanwhile says so.
-            Err(error @ (RedisError::TimedOut | RedisError::Driver(_))) => {
+            Err(error) if passes_by_itself(&error, config.redis.kind) => {
                 tracing::warn!(%error, "Redis does not answer; the server starts without it and is not ready before it does");
             }
             Err(error) => return Err(error.into()),
@@ -92,5 +101,22 @@ impl Membership {
     /// Returns how many envelopes may have been lost on this side.
     pub fn losses(&self) -> u64 {
         self.bus.losses()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_waits_for_what_passes_by_itself_and_for_nothing_else() {
+        let no_master = RedisError::NoMaster { name: "chat".to_owned() };
+        for kind in [RedisKind::Single, RedisKind::Sentinel, RedisKind::Cluster] {
+            let is_replaced_by_others = kind != RedisKind::Single;
+            assert!(passes_by_itself(&RedisError::TimedOut, kind));
+            assert_eq!(passes_by_itself(&RedisError::Replica, kind), is_replaced_by_others);
+            assert_eq!(passes_by_itself(&no_master, kind), is_replaced_by_others);
+            assert!(!passes_by_itself(&RedisError::Credentials, kind));
+        }
     }
 }

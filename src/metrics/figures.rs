@@ -31,7 +31,7 @@ pub struct Figures {
     pub log_reopens: u64,
     /// Appends that the log committed.
     pub log_appends: u64,
-    /// Appends that the log refused for lack of space.
+    /// Appends that the log refused.
     pub log_refused_appends: u64,
     /// Activations that the log committed.
     pub log_activations: u64,
@@ -84,7 +84,7 @@ impl Collector for FiguresCollector {
             ("rollcall_log_appends", "Appends that the log has made durable.", figures.log_appends),
             (
                 "rollcall_log_refused_appends",
-                "Appends that the log refused because the disk has too little room.",
+                "Appends that the log refused: too little room on the disk, or a limit or a missing right at the servers of a CQL log.",
                 figures.log_refused_appends,
             ),
             ("rollcall_log_activations", "Activations that the log has made durable.", figures.log_activations),

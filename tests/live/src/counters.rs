@@ -15,7 +15,7 @@ const FENCED: &str = "rollcall_rooms_fenced_total";
 const REFUSALS: &str = "rollcall_refusals_total";
 
 /// The label of those whose outcome the server could not tell.
-const UNKNOWN: &str = "code=\"unknown\"";
+const UNKNOWN: &str = "code=\"outcome_unknown\"";
 
 /// How often nodes are asked.
 const EVERY: Duration = Duration::from_millis(500);
