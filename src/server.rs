@@ -270,7 +270,9 @@ impl Server {
         if tokio::time::timeout(timeout, self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "some connections did not end in time");
         }
-        self.gateway.directory.end().await;
+        if tokio::time::timeout(timeout, self.gateway.directory.end()).await.is_err() {
+            tracing::warn!("some work for rooms did not end in time");
+        }
         self.gateway.sessions.stop();
         let log = Arc::clone(&self.log);
         let _ = tokio::task::spawn_blocking(move || log.close()).await;

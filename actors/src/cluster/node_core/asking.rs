@@ -108,7 +108,11 @@ impl<T> NodeCore<T> {
             turn.effects.push(NodeEffect::AskLog { room: room.clone(), ask, reply });
         }
         for (&number, pending) in &mut state.questions.own {
-            let Some(owner) = &owner else { break };
+            let Some(owner) = &owner else {
+                // Sent to nobody who might answer: it goes to the next owner at once.
+                pending.sent = None;
+                continue;
+            };
             let was_sent = |(to, at_ms): &(NodeRef, u64)| to == owner && now_ms < at_ms + ASK_AGAIN_MS;
             if pending.sent.as_ref().is_some_and(was_sent) {
                 continue;

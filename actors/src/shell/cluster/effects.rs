@@ -31,7 +31,7 @@ const PANICKED: &str = "it panicked";
 impl Node {
     pub(super) fn carry_out(&mut self, effect: NodeEffect<Waiter>) {
         match effect {
-            NodeEffect::Send { to, payloads } => self.outgoing.send(&to, &payloads),
+            NodeEffect::Send { to, payloads } => self.outgoing.send(to, &payloads),
             NodeEffect::Publish { batch, to } => self.outgoing.publish(batch, to),
             NodeEffect::Redis { asker, command } => {
                 let ownership = Arc::clone(&self.ownership);
@@ -214,6 +214,8 @@ impl Node {
         let Reader { ask, reply, follows } = *reader;
         match (result, ask) {
             (Err(error), _) => reply.fail(error),
+            // Opened here meanwhile: what is shown of it is the owner's.
+            (Ok(_), Ask::Join(_)) if self.core.is_open(room) => reply.refuse(moving()),
             (Ok(facts), Ask::Join(join)) => {
                 let (handle, lease) = follows.unwrap_or_else(|| {
                     let handle = self.shown.handle(room);

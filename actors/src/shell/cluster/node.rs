@@ -25,6 +25,17 @@ use crate::shell::rooms::Rooms;
 /// Messages that are taken in a row before envelopes and the time are looked at.
 const MESSAGES_IN_A_ROW: usize = 64;
 
+/// The machine is told of losses on the way out at most this often.
+const LOSSES_TOLD_APART: Duration = Duration::from_millis(500);
+
+/// The node looks at the clock at least this often.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Returns how long to wait for a time, both counted from the same moment.
+fn wait(wakes_at_ms: u64, elapsed: Duration) -> Duration {
+    Duration::from_millis(wakes_at_ms).saturating_sub(elapsed).min(WAIT_MAX)
+}
+
 /// What comes into a node's mailbox.
 pub enum NodeMsg {
     /// For the machine.
@@ -101,6 +112,7 @@ pub struct Node {
     inbound: Box<dyn Inbound>,
     view: watch::Sender<ClusterView>,
     losses: u64,
+    losses_told_at: Option<Instant>,
     effects: Vec<NodeEffect<Waiter>>,
 }
 
@@ -147,6 +159,7 @@ impl Prepared {
             inbound,
             view,
             losses: 0,
+            losses_told_at: None,
             effects: Vec::new(),
         }
     }
@@ -156,7 +169,7 @@ impl Node {
     /// Runs the node until it is dropped.
     pub async fn run(mut self) {
         loop {
-            let wakes_at = self.began + Duration::from_millis(self.core.wakes_at_ms().min(u64::from(u32::MAX)));
+            let wakes_at = Instant::now() + self.until_wake();
             tokio::select! {
                 message = self.mailbox.recv() => {
                     // The node itself holds a sender.
@@ -171,6 +184,11 @@ impl Node {
                 () = tokio::time::sleep_until(wakes_at.into()) => self.feed(NodeInput::Tick),
             }
         }
+    }
+
+    /// Returns how long nothing is due by the clock.
+    fn until_wake(&self) -> Duration {
+        wait(self.core.wakes_at_ms(), self.began.elapsed())
     }
 
     fn take(&mut self, message: NodeMsg) {
@@ -201,8 +219,10 @@ impl Node {
     fn look_at_end(&mut self, input: &NodeInput<Waiter>) {
         if let NodeInput::Owner { room, life, event: OwnerEvent::NotActivated | OwnerEvent::Stopped { .. } } = input
             && self.owners.get(room).is_some_and(|owner| owner.life == *life)
+            && let Some(owner) = self.owners.remove(room)
         {
-            self.owners.remove(room);
+            // Of one whose actor has failed nobody else may know it yet.
+            self.rooms.close(&owner.handle);
         }
     }
 
@@ -275,13 +295,21 @@ impl Node {
         }
     }
 
-    /// Gives the machine an input and does what it wants.
-    pub(super) fn feed(&mut self, input: NodeInput<Waiter>) {
-        // What was lost on the way out is not known to anybody else.
+    /// Tells the machine of what was lost on the way out, which nobody else knows. Not each time: what it sends then may be lost as
+    /// well, and would be told as soon.
+    fn look_at_losses(&mut self) {
         let losses = self.outgoing.losses();
-        if std::mem::replace(&mut self.losses, losses) != losses {
+        let is_due = self.losses_told_at.is_none_or(|at| at.elapsed() >= LOSSES_TOLD_APART);
+        if losses != self.losses && is_due {
+            self.losses = losses;
+            self.losses_told_at = Some(Instant::now());
             self.feed(NodeInput::BusReturned);
         }
+    }
+
+    /// Gives the machine an input and does what it wants.
+    pub(super) fn feed(&mut self, input: NodeInput<Waiter>) {
+        self.look_at_losses();
         let mut effects = std::mem::take(&mut self.effects);
         let now = Now {
             mono_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -292,6 +320,7 @@ impl Node {
             self.carry_out(effect);
         }
         self.effects = effects;
+        self.outgoing.flush();
         // Whoever finds the owner from now on comes after all that waited for it.
         for room in std::mem::take(&mut self.opening) {
             if let Some(owner) = self.owners.get(&room) {
@@ -320,5 +349,19 @@ impl Node {
             }
             has_changed
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_waits_for_what_is_due_however_long_it_has_lived() {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let year_ms = u64::try_from(YEAR.as_millis()).unwrap();
+        assert_eq!(wait(year_ms + 250, YEAR), Duration::from_millis(250));
+        assert_eq!(wait(year_ms, YEAR + Duration::from_millis(1)), Duration::ZERO);
+        assert_eq!(wait(u64::MAX, YEAR), WAIT_MAX);
     }
 }

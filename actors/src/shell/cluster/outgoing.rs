@@ -11,32 +11,47 @@ use crate::ports::Bus;
 /// What an envelope has besides its payloads, in bytes at most: two names of nodes, their lives and some lengths.
 const ENVELOPE_FRAME_BYTES: usize = 256;
 
-/// Sends for one node.
+/// Sends for one node: what goes to another one at one moment goes together.
 pub(super) struct Outgoing {
     me: NodeRef,
     bus: Arc<dyn Bus>,
     stats: Arc<ClusterStats>,
+    /// What is to go with the next envelope to each node, in its order.
+    waiting: Vec<(NodeRef, Vec<Bytes>)>,
 }
 
 impl Outgoing {
     pub fn new(me: NodeRef, bus: Arc<dyn Bus>, stats: Arc<ClusterStats>) -> Self {
-        Self { me, bus, stats }
+        Self { me, bus, stats, waiting: Vec::new() }
     }
 
-    /// Sends payloads in their order, in one envelope if they fit one.
-    pub fn send(&self, to: &NodeRef, payloads: &[Payload]) {
+    /// Takes payloads, in their order, for the next envelope to a node: with a batch, or when [flushed](Self::flush).
+    pub fn send(&mut self, to: NodeRef, payloads: &[Payload]) {
         payloads.iter().for_each(|payload| self.stats.count_sent(payload));
-        self.post(to, payloads.iter().map(Payload::encode).collect());
+        let payloads = payloads.iter().map(Payload::encode);
+        match self.waiting.iter_mut().find(|(node, _)| *node == to) {
+            Some((_, waiting)) => waiting.extend(payloads),
+            None => self.waiting.push((to, payloads.collect())),
+        }
+    }
+
+    /// Sends what waits.
+    pub fn flush(&mut self) {
+        for (to, payloads) in std::mem::take(&mut self.waiting) {
+            self.post(&to, payloads);
+        }
     }
 
     /// Sends a batch to each node that watches the room, and with it what else goes there.
-    pub fn publish(&self, batch: Batch, to: Vec<(NodeRef, Vec<SubmitReply>)>) {
+    pub fn publish(&mut self, batch: Batch, to: Vec<(NodeRef, Vec<SubmitReply>)>) {
         let batch = Payload::Batch(batch);
         let written = batch.encode();
         for (node, replies) in to {
             self.stats.count_sent(&batch);
             self.stats.batch_envelopes_sent.count();
-            let mut payloads = vec![written.clone()];
+            let waiting = self.waiting.iter().position(|(waiting, _)| *waiting == node);
+            let mut payloads = waiting.map_or_else(Vec::new, |at| self.waiting.swap_remove(at).1);
+            payloads.push(written.clone());
             for reply in replies {
                 let reply = Payload::SubmitReply(reply);
                 self.stats.count_sent(&reply);

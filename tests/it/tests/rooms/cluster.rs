@@ -1,11 +1,13 @@
 //! Several nodes over one log: whichever is asked, a room has one owner, one order and no holes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rollcall_actors::cluster::node_core::RoomRole;
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
-use rollcall_actors::ports::{Ownership, PortFuture};
+use rollcall_actors::ports::{Bus, NodeId, Ownership, PortFuture};
 use rollcall_it::together::Together;
 use rollcall_protocol::{Ack, ErrorCode, Hash, Seq, SignalKind, UserId};
 use tokio::sync::watch;
@@ -269,4 +271,62 @@ async fn what_is_ephemeral_reaches_everybody_else_on_every_node() {
         }
         assert!(inbox.take().signals.is_empty(), "nobody hears itself");
     }
+}
+
+/// A bus that loses what a node sends, and says so.
+struct Losing {
+    bus: Arc<dyn Bus>,
+    is_losing: watch::Receiver<bool>,
+    lost: AtomicU64,
+}
+
+impl Bus for Losing {
+    fn send(&self, to: &NodeId, envelope: Bytes) {
+        if *self.is_losing.borrow() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.bus.send(to, envelope);
+        }
+    }
+
+    fn losses(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_loses_everything_is_not_flooded_with_what_is_lost_again() {
+    const ROOMS: u64 = 20;
+    let together = Together::at(NOON_MS);
+    let owner = Node::join(&together, "owner", ROOMY).await;
+    for number in 0..ROOMS {
+        Desk::at(&owner, &format!("room{number}"), "ann").persist(1, "1").await;
+    }
+    let (losing, is_losing) = watch::channel(false);
+    let mut ports = together.ports("other");
+    ports.bus = Arc::new(Losing { bus: Arc::clone(&ports.bus), is_losing, lost: AtomicU64::new(0) });
+    let other = Node::come(&together, ports, ROOMY, 0).await;
+    let mut readers = Vec::new();
+    for number in 0..ROOMS {
+        let mut reader = Reader::join(&other, &format!("room{number}"), 0).await;
+        reader.read_to(2).await;
+        readers.push(reader);
+    }
+    let stats = || other.directory.cluster().unwrap().stats().sent();
+    losing.send_replace(true);
+    together.cut_off("other");
+    let (before, began) = (stats(), Instant::now());
+    for n in 2..=11 {
+        for (number, reader) in readers.iter_mut().enumerate() {
+            Desk::at(&owner, &format!("room{number}"), "ann").persist(n, "more").await;
+            reader.desk.inbox.take();
+        }
+    }
+    for reader in &mut readers {
+        reader.read_to(12).await;
+    }
+    let watches = stats()[2] - before[2];
+    // Each room is watched anew when its doubt begins, with each loss that is told, and with each read of its tail.
+    let most = ROOMS * (began.elapsed().as_secs() + 1) * 6;
+    assert!(watches <= most, "{watches} watches in {:?}", began.elapsed());
 }

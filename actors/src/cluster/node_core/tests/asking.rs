@@ -102,3 +102,17 @@ fn a_node_that_does_not_own_the_room_says_so() {
     let wanted = desk.receive("b", Payload::Question(question));
     assert_eq!(sent(&wanted, "b"), [&Payload::NotOwner { room: room(), hint: None }]);
 }
+
+#[test]
+fn a_question_that_lost_its_owner_waits_for_the_next_one_and_not_for_a_time_that_has_passed() {
+    let mut desk = desk_beside(&life("b"));
+    question_of(&desk.give(NodeInput::Ask { room: room(), ask: ask(), reply: "ann" }));
+    desk.redis_is_up = false;
+    desk.receive("b", Payload::NotOwner { room: room(), hint: None });
+    desk.now_ms += ASK_AGAIN_MS + 100;
+    // What is due is done in a few looks; a time in the past that stays would be due for ever.
+    for _ in 0..10 {
+        desk.give(NodeInput::Tick);
+    }
+    assert!(desk.core.wakes_at_ms() > desk.now_ms, "{} at {}", desk.core.wakes_at_ms(), desk.now_ms);
+}
