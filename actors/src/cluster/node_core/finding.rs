@@ -101,6 +101,7 @@ impl<T> NodeCore<T> {
                     return self.owner_found(turn, room, None, OwnerAnswer::Unknown);
                 };
                 let state = self.room(room);
+                state.search.asked = Some(preferred.node.clone());
                 if state.has_writes() || state.questions.any() {
                     self.ask_to_activate(turn, room, preferred.clone());
                 }
@@ -155,6 +156,10 @@ impl<T> NodeCore<T> {
         if state.found.as_ref() == Some(from) {
             state.found = None;
             state.search.refused_by = Some(from.clone());
+            // It lives, and cannot or will not: another one is asked before it is its turn again.
+            if let Some(asked) = state.search.asked.take_if(|asked| *asked == from.node) {
+                state.search.passed_over.insert(asked);
+            }
             let search = &mut state.search;
             let may_follow = search.hint_followed_at_ms.is_none_or(|at_ms| now_ms >= at_ms + HINT_APART_MS);
             let hint = hint.clone().filter(|hint| may_follow && *hint != me && hint != from);

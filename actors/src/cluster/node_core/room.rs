@@ -114,6 +114,8 @@ pub(super) struct Search {
     pub handed_over: Option<Fence>,
     /// Who has said that it does not own the room, though it was found to.
     pub refused_by: Option<NodeRef>,
+    /// Who was asked to activate the room, and has not said anything since.
+    pub asked: Option<NodeId>,
     /// Nodes that were asked in vain.
     pub passed_over: BTreeSet<NodeId>,
     /// When a hint was last followed.
@@ -137,6 +139,7 @@ impl<T> Room<T> {
                 is_asked: false,
                 handed_over: None,
                 refused_by: None,
+                asked: None,
                 passed_over: BTreeSet::new(),
                 hint_followed_at_ms: None,
             },
@@ -225,6 +228,7 @@ impl Search {
     pub fn succeeded(&mut self) {
         self.apart_ms = SEEK_APART_MS;
         self.refused_by = None;
+        self.asked = None;
         self.passed_over.clear();
     }
 }

@@ -1,3 +1,5 @@
+use rollcall_protocol::RoomId;
+
 use super::desk::{Desk, fence, life, room, sent, standing, started, submits, write};
 use crate::cluster::envelope::{Payload, Watch};
 use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent};
@@ -103,4 +105,21 @@ fn a_node_that_drains_gives_its_rooms_to_others_and_its_name_back() {
     assert_eq!(submit.writes.iter().map(|write| write.n).collect::<Vec<_>>(), [1, 2]);
     assert!(wanted.contains(&NodeEffect::Over), "{wanted:?}");
     assert_eq!(desk.redis.get(&format!("node:{{{}}}", life("a").node.0)), None);
+}
+
+#[test]
+fn a_node_that_lives_and_does_not_activate_a_room_is_passed_over() {
+    let mut desk = Desk::new();
+    // A name by which the other node is preferred.
+    desk.meet("b");
+    let name = (0..).map(|at| format!("room{at}")).find(|name| {
+        let room = RoomId::parse(name).unwrap();
+        desk.core.peers().preferred(&room, true, |_| true).is_some_and(|node| &*node.0 == "b")
+    });
+    let room = RoomId::parse(&name.unwrap()).unwrap();
+    let wanted = desk.give(NodeInput::Write { room: room.clone(), write: write("first", 1) });
+    assert!(sent(&wanted, "b").contains(&&Payload::Activate(room.clone())), "{wanted:?}");
+    let mut wanted = desk.receive("b", Payload::NotOwner { room: room.clone(), hint: None });
+    wanted.extend(desk.pass(1_000));
+    assert!(started(&wanted).is_some(), "this node takes it: {wanted:?}");
 }
