@@ -63,7 +63,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
     let shape = shape_of(cli)?;
     let folder = match &cli.dir {
         Some(folder) => folder.clone(),
-        None => folder_under_target(seed)?,
+        None => folder_under_target("rollcall-live", seed)?,
     };
     println!(
         "live: seed {seed}, {} faults, {} nodes, {} Cassandra, in {}",
@@ -109,11 +109,14 @@ fn shape_of(cli: &Cli) -> anyhow::Result<Shape> {
     Ok(Shape { nodes: usize::from(cli.nodes), cassandra_nodes: cli.cassandra_nodes, only })
 }
 
-/// `rollcall-live/<seed>` in the target folder of this very program.
-fn folder_under_target(seed: u64) -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let target = program.ancestors().nth(2).context("this program lies in no folder")?;
-    Ok(target.join("rollcall-live").join(seed.to_string()))
+/// A folder of a run's own in the target folder of this very program.
+///
+/// # Errors
+/// Where the program's own file is not to be found.
+pub fn folder_under_target(program: &str, run: impl std::fmt::Display) -> anyhow::Result<PathBuf> {
+    let file = std::env::current_exe().context("failed to find this program's own file")?;
+    let target = file.ancestors().nth(2).context("this program lies in no folder")?;
+    Ok(target.join(program).join(run.to_string()))
 }
 
 struct Live<'a> {

@@ -48,7 +48,6 @@ impl Outgoing {
         let written = batch.encode();
         for (node, replies) in to {
             self.stats.count_sent(&batch);
-            self.stats.batch_envelopes_sent.count();
             let waiting = self.waiting.iter().position(|(waiting, _)| *waiting == node);
             let mut payloads = waiting.map_or_else(Vec::new, |at| self.waiting.swap_remove(at).1);
             payloads.push(written.clone());
@@ -57,7 +56,8 @@ impl Outgoing {
                 self.stats.count_sent(&reply);
                 payloads.push(reply.encode());
             }
-            self.post(&node, payloads);
+            // One, unless what goes along does not fit.
+            (0..self.post(&node, payloads)).for_each(|_| self.stats.batch_envelopes_sent.count());
         }
     }
 
@@ -66,17 +66,20 @@ impl Outgoing {
         self.bus.losses()
     }
 
-    fn post(&self, to: &NodeRef, payloads: Vec<Bytes>) {
-        let (mut together, mut bytes) = (Vec::new(), ENVELOPE_FRAME_BYTES);
+    /// Sends payloads in as few envelopes as they fit in, and returns how many.
+    fn post(&self, to: &NodeRef, payloads: Vec<Bytes>) -> usize {
+        let (mut together, mut bytes, mut envelopes) = (Vec::new(), ENVELOPE_FRAME_BYTES, 1);
         for payload in payloads {
             if bytes + payload.len() > ENVELOPE_BYTES_MAX && !together.is_empty() {
                 self.seal(to, &std::mem::take(&mut together));
                 bytes = ENVELOPE_FRAME_BYTES;
+                envelopes += 1;
             }
             bytes += payload.len();
             together.push(payload);
         }
         self.seal(to, &together);
+        envelopes
     }
 
     fn seal(&self, to: &NodeRef, payloads: &[Bytes]) {

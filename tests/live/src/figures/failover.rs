@@ -40,16 +40,23 @@ pub(super) async fn rooms_of_the_first(
     Ok(beats)
 }
 
+/// Has the first node own all rooms, and waits until each was written to there.
+pub(super) async fn bring_to_the_first(stage: &Stage, beats: &[Rc<Beat>]) -> anyhow::Result<()> {
+    let names: Vec<String> = beats.iter().map(|beat| beat.room.clone()).collect();
+    gather(&names, &stage.nodes[0], &stage.nodes, &stage.folder).await?;
+    let before: Vec<usize> = beats.iter().map(|beat| beat.acked()).collect();
+    let is_written = || beats.iter().zip(&before).all(|(beat, before)| beat.acked() > before + 1);
+    anyhow::ensure!(until(ACKS_TIMEOUT, is_written).await, "not every room answers where it was moved to");
+    Ok(())
+}
+
 /// Kills the owner of all rooms, again and again.
 pub(super) async fn measure(stage: &Stage, cli: &FiguresCli) -> anyhow::Result<Samples> {
     let stop = CancellationToken::new();
     let beats = rooms_of_the_first(stage, cli, &stop).await?;
-    let names: Vec<String> = beats.iter().map(|beat| beat.room.clone()).collect();
     let mut samples = Samples::none();
     for round in 1..=cli.rounds {
-        gather(&names, &stage.nodes[0], &stage.nodes, &stage.folder).await?;
-        let before: Vec<usize> = beats.iter().map(|beat| beat.acked()).collect();
-        until(ACKS_TIMEOUT, || beats.iter().zip(&before).all(|(beat, before)| beat.acked() > before + 1)).await;
+        bring_to_the_first(stage, &beats).await?;
         let killed_us = beats[0].now_us();
         stage.nodes[0].kill().await?;
         let next = |beat: &Beat| {

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::admin::gather;
 use super::cli::FiguresCli;
 use super::crowd::{Beat, until};
-use super::failover::rooms_of_the_first;
+use super::failover::{bring_to_the_first, rooms_of_the_first};
 use super::measured::Samples;
 use crate::stage::Stage;
 
@@ -18,12 +17,9 @@ const ACKS_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) async fn measure(stage: &Stage, cli: &FiguresCli) -> anyhow::Result<Samples> {
     let stop = CancellationToken::new();
     let beats = rooms_of_the_first(stage, cli, &stop).await?;
-    let names: Vec<String> = beats.iter().map(|beat| beat.room.clone()).collect();
     let mut samples = Samples::none();
     for round in 1..=cli.rounds {
-        gather(&names, &stage.nodes[0], &stage.nodes, &stage.folder).await?;
-        let before: Vec<usize> = beats.iter().map(|beat| beat.acked()).collect();
-        until(ACKS_TIMEOUT, || beats.iter().zip(&before).all(|(beat, before)| beat.acked() > before + 1)).await;
+        bring_to_the_first(stage, &beats).await?;
         let drained_us = beats[0].now_us();
         stage.nodes[0].stop().await?;
         until(ACKS_TIMEOUT, || beats.iter().all(|beat| change(beat, drained_us).is_some())).await;

@@ -1,7 +1,5 @@
 //! What was measured, told to people and machines.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use clap::Parser as _;
 use rollcall_load::latency::{Latency, Quantiles};
@@ -10,6 +8,7 @@ use serde::Serialize;
 use super::cli::{FiguresCli, What};
 use super::{failover, gaps, handover};
 use crate::cli::Cli;
+use crate::run::folder_under_target;
 use crate::stage::Stage;
 
 /// The nodes of the cluster: the one that is hit, and two that are not.
@@ -59,7 +58,7 @@ impl Samples {
 pub async fn measure(cli: &FiguresCli) -> anyhow::Result<Option<Measured>> {
     let folder = match &cli.dir {
         Some(folder) => folder.clone(),
-        None => folder_under_target()?,
+        None => folder_under_target("rollcall-figures", std::process::id())?,
     };
     let cassandra = cli.cassandra_nodes.as_str();
     let mut shape = Cli::try_parse_from(["rollcall-live", "--nodes", NODES, "--cassandra-nodes", cassandra])?;
@@ -101,10 +100,4 @@ impl std::fmt::Display for Measured {
         }
         if *missing > 0 { write!(f, "; of {missing} rooms nothing") } else { Ok(()) }
     }
-}
-
-fn folder_under_target() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let target = program.ancestors().nth(2).context("this program lies in no folder")?;
-    Ok(target.join("rollcall-figures").join(std::process::id().to_string()))
 }
