@@ -49,8 +49,8 @@ enum Program {
     Load,
     /// What measures how rooms change hands.
     Figures,
-    /// What breaks everything.
-    Live,
+    /// What breaks everything, with its reports in a folder of this name.
+    Live(&'static str),
 }
 
 impl Program {
@@ -58,7 +58,7 @@ impl Program {
         match self {
             Self::Load => "rollcall-load",
             Self::Figures => "rollcall-figures",
-            Self::Live => "rollcall-live",
+            Self::Live(_) => "rollcall-live",
         }
     }
 }
@@ -149,7 +149,7 @@ fn measure(root: &Path, program: Program, arguments: &str) -> Result<(Report, bo
     fs::create_dir_all(&folder).context("failed to make a folder for the reports")?;
     let report = match program {
         Program::Load | Program::Figures => folder.join("report.json"),
-        Program::Live => folder.join("live/report.json"),
+        Program::Live(own) => folder.join(own).join("report.json"),
     };
     let _ = fs::remove_file(&report);
     let line: Vec<&str> = std::iter::once(program.name()).chain(arguments.split(' ')).collect();
@@ -157,7 +157,7 @@ fn measure(root: &Path, program: Program, arguments: &str) -> Result<(Report, bo
     match program {
         Program::Load => command.arg("--spawn").arg("--json").arg(&report),
         Program::Figures => command.arg("--json").arg(&report),
-        Program::Live => command.arg("--dir").arg(folder.join("live")),
+        Program::Live(own) => command.arg("--dir").arg(folder.join(own)),
     };
     let status = command.status()?;
     let text = fs::read_to_string(&report).context("the run ended without a report")?;

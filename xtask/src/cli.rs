@@ -91,7 +91,7 @@ enum Command {
     /// Break a real cluster in every way that we know of: processes, Redis, Cassandra and clients on this machine, faults by seed.
     ///
     /// Kills, stops and restarts of nodes, broken links, appends held back until others have taken over, Redis emptied, rewound
-    /// and stopped, Cassandra killed; all judged by the checker. Writes report.json and report.md. Exit code 1 on an anomaly, and
+    /// and stopped, masters of Redis replaced, Cassandra killed; all judged by the checker. Writes report.json and report.md. Exit code 1 on an anomaly, and
     /// for a run that proves nothing; its history, logs and data are kept then. `cargo xtask test live` is a short one.
     Live {
         /// How many faults.
@@ -103,6 +103,12 @@ enum Command {
         /// Cassandra servers; three hold three copies of everything.
         #[arg(long, value_name = "1|3", default_value_t = 1)]
         cassandra_nodes: u8,
+        /// What nodes meet in: one server, or some that replace a master which is gone. Some faults are one's alone; `-- --help`.
+        #[arg(long, default_value = "single", value_parser = ["single", "sentinel", "cluster"])]
+        redis: String,
+        /// Fenced owners, and unknown outcomes that were resolved: with fewer of either the run proves nothing.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        at_least: u64,
         /// Print the report as JSON.
         #[arg(long)]
         json: bool,
@@ -156,8 +162,13 @@ impl Cli {
                 let arguments: Vec<&str> = run.into_iter().chain(more.iter().map(String::as_str)).collect();
                 Ok(exit_code(process::cargo(&root, &arguments).status()?))
             }
-            Command::Live { faults, seed, cassandra_nodes, json, more } => {
-                let mut line = vec![format!("--faults={faults}"), format!("--cassandra-nodes={cassandra_nodes}")];
+            Command::Live { faults, seed, cassandra_nodes, redis, at_least, json, more } => {
+                let mut line = vec![
+                    format!("--faults={faults}"),
+                    format!("--cassandra-nodes={cassandra_nodes}"),
+                    format!("--redis={redis}"),
+                    format!("--at-least={at_least}"),
+                ];
                 line.extend(seed.map(|seed| format!("--seed={seed}")));
                 line.extend(json.then(|| "--json".to_owned()));
                 line.extend(more);
@@ -193,6 +204,16 @@ mod tests {
     fn a_ring_that_does_not_exist_is_refused() {
         assert!(Cli::try_parse_from(["cargo xtask", "test", "core", "it"]).is_ok());
         assert!(Cli::try_parse_from(["cargo xtask", "test", "no-such-ring"]).is_err());
+    }
+
+    #[test]
+    fn live_runs_know_every_redis() {
+        let live = |arguments: &str| {
+            let words = "cargo-xtask live".split(' ').chain(arguments.split_whitespace());
+            Cli::try_parse_from(words).is_ok()
+        };
+        assert!(live("") && live("--redis sentinel --at-least 10") && live("--redis cluster --only kill"));
+        assert!(!live("--redis none"));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub enum Step {
 pub const BUILD_RELEASE: Step =
     Step::Cargo(&["build", "--release", "--package=rollcall", "--package=rollcall-load", "--package=rollcall-live"]);
 
+/// Faults of a short run in which masters of Redis are replaced, and owners of rooms are fenced.
+const MASTERS_AND_OWNERS: &str = "redis_master_killed,redis_master_stopped,kill,pause,held_append_paused";
+
 /// All rings, in the order in which they are run.
 ///
 /// Tests run in the dev profile, with debug and overflow assertions on, against workspace code that is not optimised and
@@ -105,12 +108,14 @@ pub const RINGS: &[Ring] = &[
     },
     Ring {
         name: "live",
-        about: "a real cluster killed, stopped, cut off, held up and rewound by seed, judged by the checker",
+        about: "a real cluster killed, stopped, cut off, held up and rewound by seed, on every kind of Redis, judged by the checker",
         needs: &[REDIS, JAVA, MAVEN],
         steps: &[
             Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-live"]),
             BUILD_RELEASE,
             Step::Built(&["rollcall-live", "--faults", "25"]),
+            Step::Built(&["rollcall-live", "--redis", "sentinel", "--faults", "5", "--only", MASTERS_AND_OWNERS]),
+            Step::Built(&["rollcall-live", "--redis", "cluster", "--faults", "5", "--only", MASTERS_AND_OWNERS]),
         ],
     },
     Ring {

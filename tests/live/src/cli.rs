@@ -4,12 +4,20 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::redis_servers::RedisKind;
+
 /// Breaks a real cluster in every way that we know of: rollcall processes, Redis, Cassandra and clients on this machine, faults drawn by
 /// seed, and everything judged by the checker.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "rollcall-live",
     after_help = "\
+Which faults there are depends on what nodes meet in. All of them but these happen with every Redis:
+  single             link_to_redis, redis_killed, redis_rewound, redis_stopped: a node reaches it by a proxy, and it alone is Redis
+  sentinel, cluster  redis_master_killed (with -9; a replica is promoted, and it comes back as a replica) and redis_master_stopped (it
+                     wakes up after it was replaced, and takes itself for the master). The servers tell their own addresses, so that no
+                     proxy stands before them; no server holds all keys, so that nothing is rewound. One of these comes first.
+
 Exit codes: 0 clean, 1 an anomaly or a run that proves nothing, 2 it could not be carried out.
 A run that is not clean keeps its folder: the history, the servers' logs and data. The reports stay in any case."
 )]
@@ -25,6 +33,10 @@ pub struct Cli {
     /// Cassandra servers; three hold three copies of everything.
     #[arg(long, value_name = "1|3", default_value = "1", value_parser = one_or_three)]
     pub cassandra_nodes: usize,
+
+    /// What nodes meet in.
+    #[arg(long, value_enum, default_value_t)]
+    pub redis: RedisKind,
 
     /// rollcall processes; one is a server by itself, without Redis.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
@@ -45,6 +57,10 @@ pub struct Cli {
     /// Only these kinds of faults, by their names in the report, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub only: Vec<String>,
+
+    /// Fenced owners, and unknown outcomes that were resolved: with fewer of either the run proves nothing.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub at_least: u64,
 
     /// The server's program [default: the one beside this program].
     #[arg(long, value_name = "FILE")]
@@ -74,7 +90,8 @@ impl Cli {
     }
 }
 
-fn one_or_three(text: &str) -> Result<usize, String> {
+/// Reads how many servers of Cassandra there are.
+pub fn one_or_three(text: &str) -> Result<usize, String> {
     match text {
         "1" => Ok(1),
         "3" => Ok(3),
@@ -91,7 +108,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
-    use super::Cli;
+    use super::{Cli, RedisKind};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -99,6 +116,9 @@ mod tests {
         let cli = Cli::try_parse_from(["x", "--set", "logging.level=debug", "--only", "kill,pause"]).unwrap();
         assert_eq!(cli.settings, [("LOGGING__LEVEL".to_owned(), "debug".to_owned())]);
         assert_eq!(cli.only, ["kill", "pause"]);
+        assert_eq!((cli.redis, cli.at_least), (RedisKind::Single, 1));
+        let cli = Cli::try_parse_from(["x", "--redis", "sentinel", "--at-least", "10"]).unwrap();
+        assert_eq!((cli.redis, cli.at_least), (RedisKind::Sentinel, 10));
         assert!(Cli::try_parse_from(["x", "--cassandra-nodes", "2"]).is_err());
     }
 }

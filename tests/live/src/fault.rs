@@ -4,6 +4,8 @@ use std::fmt;
 
 use rollcall_proxy::Direction;
 
+use crate::redis_servers::RedisKind;
+
 /// A node, or a server of Cassandra, by its place from 0.
 pub type Place = usize;
 
@@ -65,6 +67,15 @@ pub enum Fault {
         /// For how long, in milliseconds.
         for_ms: u64,
     },
+    /// The master that a node listens at is taken away, and a replica is promoted. Then it comes back, as a replica in the end.
+    RedisMasterReplaced {
+        /// The node.
+        node: Place,
+        /// How it goes: killed, or stopped, so that it takes itself for the master when it wakes up.
+        by: Lost,
+        /// For how long it is gone after it was replaced, in milliseconds.
+        down_ms: u64,
+    },
     /// A server of Cassandra is killed with -9.
     CassandraKilled {
         /// Which.
@@ -102,12 +113,12 @@ pub enum Harm {
     BlackHole,
 }
 
-/// How a node loses its rooms.
+/// How a node loses its rooms, or a master of Redis its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// It is killed.
+    /// It is killed with -9.
     Killed,
-    /// It is stopped, and goes on after its appends have arrived.
+    /// It is stopped, and goes on when others are in its place.
     Paused,
 }
 
@@ -138,13 +149,17 @@ pub enum Kind {
     RedisRewound,
     /// [`Fault::RedisStopped`].
     RedisStopped,
+    /// [`Fault::RedisMasterReplaced`] of one that is killed.
+    RedisMasterKilled,
+    /// [`Fault::RedisMasterReplaced`] of one that is stopped.
+    RedisMasterStopped,
     /// [`Fault::CassandraKilled`].
     CassandraKilled,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::Pause,
         Self::RollingRestart,
@@ -157,6 +172,8 @@ impl Kind {
         Self::RedisFlushed,
         Self::RedisRewound,
         Self::RedisStopped,
+        Self::RedisMasterKilled,
+        Self::RedisMasterStopped,
         Self::CassandraKilled,
     ];
 
@@ -175,6 +192,8 @@ impl Kind {
             Self::RedisFlushed => "redis_flushed",
             Self::RedisRewound => "redis_rewound",
             Self::RedisStopped => "redis_stopped",
+            Self::RedisMasterKilled => "redis_master_killed",
+            Self::RedisMasterStopped => "redis_master_stopped",
             Self::CassandraKilled => "cassandra_killed",
         }
     }
@@ -187,6 +206,24 @@ impl Kind {
     /// Tells whether it happens to Redis itself.
     pub fn is_of_redis(self) -> bool {
         matches!(self, Self::RedisKilled | Self::RedisFlushed | Self::RedisRewound | Self::RedisStopped)
+            || self.replaces_a_master()
+    }
+
+    /// Tells whether a master of Redis is replaced by it.
+    pub fn replaces_a_master(self) -> bool {
+        matches!(self, Self::RedisMasterKilled | Self::RedisMasterStopped)
+    }
+
+    /// Tells whether it can happen with this kind of Redis: one server has nobody to take its place; several tell their own addresses,
+    /// so that no proxy stands before them, and none of them holds all keys, or all of Redis.
+    pub fn happens_with(self, redis: RedisKind) -> bool {
+        match self {
+            Self::LinkToRedis | Self::RedisKilled | Self::RedisRewound | Self::RedisStopped => {
+                redis == RedisKind::Single
+            }
+            Self::RedisMasterKilled | Self::RedisMasterStopped => redis != RedisKind::Single,
+            _ => true,
+        }
     }
 
     /// Tells whether it needs others who take over.
@@ -202,7 +239,7 @@ impl Kind {
     /// Tells whether it may come while another fault is there: it touches no process of ours, and none that the other touches.
     pub fn may_accompany(self, other: Self) -> bool {
         let touches_links = matches!(self, Self::LinkToRedis | Self::LinkToCassandra | Self::LinkToClients);
-        let touches_redis = matches!(self, Self::RedisFlushed | Self::RedisStopped);
+        let touches_redis = matches!(self, Self::RedisFlushed | Self::RedisStopped) || self.replaces_a_master();
         self != other && (touches_links || touches_redis && !other.is_of_redis())
     }
 }
@@ -223,6 +260,8 @@ impl Fault {
             Self::RedisFlushed => Kind::RedisFlushed,
             Self::RedisRewound { .. } => Kind::RedisRewound,
             Self::RedisStopped { .. } => Kind::RedisStopped,
+            Self::RedisMasterReplaced { by: Lost::Killed, .. } => Kind::RedisMasterKilled,
+            Self::RedisMasterReplaced { by: Lost::Paused, .. } => Kind::RedisMasterStopped,
             Self::CassandraKilled { .. } => Kind::CassandraKilled,
         }
     }
@@ -267,6 +306,10 @@ impl fmt::Display for Fault {
                 write!(f, "Redis rewound to before the death of {}", node_name(*node))
             }
             Self::RedisStopped { for_ms } => write!(f, "Redis stopped for {for_ms} ms"),
+            Self::RedisMasterReplaced { node, by, .. } => {
+                let how = if *by == Lost::Killed { "killed" } else { "stopped" };
+                write!(f, "the master of Redis that {} listens at {how} and replaced", node_name(*node))
+            }
             Self::CassandraKilled { server, down_ms } => {
                 write!(f, "Cassandra {} killed for {down_ms} ms", server + 1)
             }

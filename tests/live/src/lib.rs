@@ -8,7 +8,8 @@
 //!        ▼
 //!     checker ◀─ the whole log, once all is healed ─▶ Report: JSON, Markdown, the exit code
 //! ```
-//! The clients and their judge are those of the load harness. A proxy never loses bytes in the middle of a connection that goes on,
+//! With `--redis sentinel` or `cluster` the nodes meet in a Redis that replaces its masters, and reach it without proxies: its servers
+//! tell their own addresses. The clients and their judge are those of the load harness. A proxy never loses bytes in the middle of a connection that goes on,
 //! since TCP does not: what it swallowed ends with the connection.
 
 mod cli;
@@ -21,6 +22,7 @@ mod nemesis;
 mod node;
 mod plan;
 mod redis_keys;
+mod redis_servers;
 mod report;
 mod run;
 mod server_log;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use rollcall_load::run::Run;
 use rollcall_proxy::{BATCH, Proxy};
 use rollcall_services::Redis;
@@ -15,6 +15,7 @@ use crate::fault::{Fault, Lost, Place};
 use crate::link::harm;
 use crate::node::Node;
 use crate::redis_keys;
+use crate::redis_servers::RedisServers;
 use crate::stage::Stage;
 
 /// How long appends of a node are waited for; one that owns no room makes none.
@@ -68,31 +69,32 @@ impl Nemesis<'_> {
             Fault::Link { link, harm: how, for_ms } => harm(&self.stage.proxies(link), how, for_ms).await,
             Fault::HeldAppend { node, by } => return self.hold_appends(node, by).await,
             Fault::RedisKilled { down_ms } => {
-                let redis = self.redis()?;
-                redis.kill();
+                self.on_redis(|redis| one(redis).map(Redis::kill)).await?;
                 last(down_ms).await;
-                blocking(move || Ok(redis.restart()?)).await?;
+                self.on_redis(|redis| Ok(one(redis)?.restart()?)).await?;
             }
             Fault::RedisFlushed => {
-                let redis = self.redis()?;
-                blocking(move || redis_keys::flush(&redis)).await?;
+                self.on_redis(RedisServers::flush).await?;
             }
             Fault::RedisRewound { node, down_ms } => {
-                let redis = self.redis()?;
-                let before = Arc::clone(&redis);
-                blocking(move || redis_keys::put_aside(&before)).await?;
+                self.on_redis(|redis| redis_keys::put_aside(one(redis)?)).await?;
                 let killed_us = self.run.clock.now_us();
                 self.kill(node).await?;
                 self.taken_over(node, killed_us).await;
                 last(down_ms).await;
-                blocking(move || redis_keys::bring_back(&redis)).await?;
+                self.on_redis(|redis| redis_keys::bring_back(one(redis)?)).await?;
                 self.node(node).start().await?;
             }
             Fault::RedisStopped { for_ms } => {
-                let redis = self.redis()?;
-                redis.stop()?;
+                self.on_redis(|redis| Ok(one(redis)?.stop()?)).await?;
                 last(for_ms).await;
-                redis.cont()?;
+                self.on_redis(|redis| Ok(one(redis)?.cont()?)).await?;
+            }
+            Fault::RedisMasterReplaced { node, by, down_ms } => {
+                let listens_at = format!("rollcall:node:{{{}}}", self.node(node).name);
+                let away = self.on_redis(move |redis| redis.replace_master(&listens_at, by)).await?;
+                last(down_ms).await;
+                self.on_redis(move |redis| redis.bring_back(away)).await?;
             }
             Fault::CassandraKilled { server, down_ms } => {
                 let cassandra = Arc::clone(&self.stage.cassandra);
@@ -167,9 +169,19 @@ impl Nemesis<'_> {
         &self.stage.nodes[place]
     }
 
-    fn redis(&self) -> anyhow::Result<Arc<Redis>> {
-        self.stage.redis.clone().ok_or_else(|| anyhow!("there is no Redis to be broken"))
+    /// Does something to Redis that blocks.
+    async fn on_redis<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&RedisServers) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let redis = self.stage.redis.clone().context("there is no Redis to be broken")?;
+        blocking(move || work(&redis)).await
     }
+}
+
+/// Returns the one server that Redis is.
+fn one(redis: &RedisServers) -> anyhow::Result<&Redis> {
+    redis.single().context("there are several servers of Redis")
 }
 
 /// Returns how many appends of a node are held back.

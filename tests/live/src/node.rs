@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::fault::{Place, node_name};
 use crate::nemesis::until;
+use crate::redis_servers::RedisServers;
 
 /// How long a node may take to be ready again once nothing is wrong any more. It may end a few times before, as long as it cannot reach
 /// what it needs: whoever runs it starts it again.
@@ -33,7 +34,7 @@ pub struct Node {
     pub ops: SocketAddr,
     /// Its process.
     pub server: Mutex<Spawned>,
-    /// Its way to Redis, in a cluster.
+    /// Its way to Redis, in a cluster whose Redis is one server.
     pub to_redis: Option<Proxy>,
     /// Its ways to Cassandra's servers, in their order.
     pub to_cassandra: Vec<Proxy>,
@@ -52,7 +53,7 @@ pub struct Surroundings<'a> {
     /// What tokens are signed with.
     pub secret: &'a str,
     /// Redis, in a cluster.
-    pub redis: Option<SocketAddr>,
+    pub redis: Option<&'a RedisServers>,
     /// Cassandra's servers.
     pub cassandra: &'a [SocketAddr],
     /// Settings on top.
@@ -73,13 +74,16 @@ impl Node {
         server.set("LOG__KIND", "cql".to_owned());
         server.set("CQL__CONTACT_POINTS", to_cassandra[0].address().to_string());
         server.set("DRAIN__WINDOW_MS", "500".to_owned());
-        let to_redis = match around.redis {
+        let to_redis = match around.redis.and_then(RedisServers::by_proxy) {
             Some(redis) => Some(Proxy::start(redis).await.context("failed to make the way to Redis")?),
             None => None,
         };
-        if let Some(to_redis) = &to_redis {
+        if let Some(redis) = around.redis {
             server.set("CLUSTER__NODE", name.clone());
             server.set("CLUSTER__CONNECT", format!("ws://{}", server.public()));
+            redis.settings().into_iter().for_each(|(name, value)| server.set(name, value));
+        }
+        if let Some(to_redis) = &to_redis {
             server.set("REDIS__SERVERS", to_redis.address().to_string());
         }
         around.settings.iter().for_each(|(name, value)| server.set(name, value.clone()));

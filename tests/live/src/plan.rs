@@ -6,6 +6,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rollcall_proxy::Direction;
 
 use crate::fault::{Fault, Harm, Kind, Link, Lost, Place};
+use crate::redis_servers::RedisKind;
 
 /// How long a node is stopped, in milliseconds: its lease ends after 3 s.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 3_600..=6_000;
@@ -23,6 +24,8 @@ pub struct Shape {
     pub nodes: usize,
     /// Servers of Cassandra.
     pub cassandra_nodes: usize,
+    /// What nodes meet in.
+    pub redis: RedisKind,
     /// The kinds to draw from; none is all that are possible.
     pub only: Vec<Kind>,
 }
@@ -41,17 +44,22 @@ impl Shape {
     fn kinds(&self) -> Vec<Kind> {
         let is_possible = |kind: &Kind| {
             let is_wanted = self.only.is_empty() || self.only.contains(kind);
-            is_wanted && (self.nodes > 1 || !(kind.needs_redis() || kind.needs_others()))
+            is_wanted
+                && kind.happens_with(self.redis)
+                && (self.nodes > 1 || !(kind.needs_redis() || kind.needs_others()))
         };
         Kind::ALL.into_iter().filter(is_possible).collect()
     }
 }
 
-/// Draws so many faults. The first ones are of every kind, in some order; the same seed draws the same.
+/// Draws so many faults. The first ones are of every kind, in some order but that a master of Redis is replaced first; the same seed
+/// draws the same.
 pub fn draw(seed: u64, faults: usize, shape: &Shape) -> Vec<Step> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut kinds = shape.kinds();
     kinds.shuffle(&mut random);
+    // Whatever a short run of a Redis with several servers shows, it should show this.
+    kinds.sort_by_key(|kind| !kind.replaces_a_master());
     let mut first = kinds.clone().into_iter();
     let (mut steps, mut drawn) = (Vec::new(), 0);
     while drawn < faults && !kinds.is_empty() {
@@ -100,6 +108,8 @@ fn draw_fault(random: &mut StdRng, kind: Kind, shape: &Shape) -> Fault {
         Kind::RedisFlushed => Fault::RedisFlushed,
         Kind::RedisRewound => Fault::RedisRewound { node, down_ms },
         Kind::RedisStopped => Fault::RedisStopped { for_ms: REDIS_STOPPED_MS },
+        Kind::RedisMasterKilled => Fault::RedisMasterReplaced { node, by: Lost::Killed, down_ms },
+        Kind::RedisMasterStopped => Fault::RedisMasterReplaced { node, by: Lost::Paused, down_ms },
         Kind::CassandraKilled => {
             Fault::CassandraKilled { server: random.random_range(0..shape.cassandra_nodes), down_ms }
         }
@@ -126,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    const CLUSTER: Shape = Shape { nodes: 3, cassandra_nodes: 3, only: Vec::new() };
+    const CLUSTER: Shape = Shape { nodes: 3, cassandra_nodes: 3, redis: RedisKind::Single, only: Vec::new() };
 
     fn faults(steps: &[Step]) -> Vec<Fault> {
         steps.iter().flat_map(|step| step.faults.clone()).collect()
@@ -147,7 +157,20 @@ mod tests {
             let drawn = faults(&draw(seed, 25, &CLUSTER));
             assert_eq!(drawn.len(), 25);
             let kinds: BTreeSet<Kind> = drawn.iter().map(Fault::kind).collect();
-            assert_eq!(kinds.len(), Kind::ALL.len(), "seed {seed}");
+            let possible = Kind::ALL.into_iter().filter(|kind| kind.happens_with(RedisKind::Single));
+            assert_eq!(kinds, possible.collect(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn where_redis_has_several_servers_a_master_is_replaced_first_and_nothing_stands_before_it() {
+        for (seed, redis) in (0..100).flat_map(|seed| [(seed, RedisKind::Sentinel), (seed, RedisKind::Cluster)]) {
+            let drawn = faults(&draw(seed, 25, &Shape { redis, ..CLUSTER }));
+            assert!(drawn[0].kind().replaces_a_master(), "{redis}, seed {seed}: {}", drawn[0]);
+            let kinds: BTreeSet<Kind> = drawn.iter().map(Fault::kind).collect();
+            let possible: BTreeSet<Kind> = Kind::ALL.into_iter().filter(|kind| kind.happens_with(redis)).collect();
+            assert_eq!(kinds, possible, "{redis}, seed {seed}");
+            assert!(possible.len() >= 10 && !possible.contains(&Kind::LinkToRedis));
         }
     }
 
@@ -180,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_server_by_itself_has_no_redis_and_nobody_to_take_over() {
-        let shape = Shape { nodes: 1, cassandra_nodes: 1, only: Vec::new() };
+        let shape = Shape { nodes: 1, cassandra_nodes: 1, ..CLUSTER };
         for fault in faults(&draw(1, 100, &shape)) {
             let kind = fault.kind();
             assert!(!kind.needs_redis() && !kind.needs_others(), "{fault}");

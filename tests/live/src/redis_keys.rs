@@ -57,6 +57,12 @@ pub fn flush(redis: &Redis) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells whether a server is a master, as it says itself.
+pub fn is_master(redis: &Redis) -> bool {
+    let role = redis.command(&["ROLE"]);
+    role.is_ok_and(|role| role.as_list().first().and_then(Reply::as_text) == Some("master"))
+}
+
 fn evaluate(redis: &Redis, script: &str) -> anyhow::Result<i64> {
     match redis.command(&["EVAL", script, "0"])? {
         Reply::Integer(keys) => Ok(keys),

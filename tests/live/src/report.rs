@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use rollcall_load::latency::Quantiles;
 use serde::Serialize;
 
+use crate::redis_servers::RedisKind;
+
 /// What a run found. Times in milliseconds unless they say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
@@ -18,6 +20,8 @@ pub struct Report {
     pub nodes: usize,
     /// Cassandra servers.
     pub cassandra_nodes: usize,
+    /// What nodes met in.
+    pub redis: RedisKind,
     /// Rooms.
     pub rooms: u64,
     /// Clients; each was in every room.
@@ -123,8 +127,8 @@ impl Report {
         writeln!(out, "# Live chaos, seed {}\n", self.seed)?;
         writeln!(
             out,
-            "{} nodes, {} Cassandra, {} rooms, {} clients in each, {:.0} s\n",
-            self.nodes, self.cassandra_nodes, self.rooms, self.clients, self.seconds
+            "{} nodes, {}, {} Cassandra, {} rooms, {} clients in each, {:.0} s\n",
+            self.nodes, self.redis, self.cassandra_nodes, self.rooms, self.clients, self.seconds
         )?;
         writeln!(out, "| fault | times | owners fenced | longest silence of a room |\n|---|---|---|---|")?;
         for (kind, suffering) in &self.faults {
@@ -204,6 +208,7 @@ mod tests {
         Report {
             seed: 7,
             nodes: 3,
+            redis: RedisKind::Cluster,
             faults: BTreeMap::from([("kill", Suffering { count: 2, owners_fenced: 4, silence_ms_max: 3_141.6 })]),
             unknown: 5,
             unknown_stored: 3,
@@ -225,6 +230,7 @@ mod tests {
             "| kill | 2 | 4 | 3142 ms |",
             "| unknown outcomes resolved | 5: 3 had been stored, 2 had not; 0 answers said so |",
             "- acked_is_stored: lost\n  the write",
+            "3 nodes, a Redis Cluster, 0 Cassandra",
             "| 1.5 s | n1 killed; Redis flushed | 0 ms | 0 ms |",
             "| fail-over | not seen |",
         ] {
@@ -240,6 +246,7 @@ mod tests {
         let text = fs::read_to_string(folder.path().join("report.json")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["faults"]["kill"]["count"], 2);
+        assert_eq!(json["redis"], "cluster");
         assert_eq!(json["anomalies"].as_array().unwrap().len(), 1);
         assert!(folder.path().join("report.md").is_file());
     }

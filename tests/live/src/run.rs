@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use rollcall_checker::Verdict;
 use rollcall_load::history::History;
 use rollcall_load::latency::Latency;
@@ -66,9 +66,10 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
         None => folder_under_target("rollcall-live", seed)?,
     };
     println!(
-        "live: seed {seed}, {} faults, {} nodes, {} Cassandra, in {}",
+        "live: seed {seed}, {} faults, {} nodes, {}, {} Cassandra, in {}",
         cli.faults,
         cli.nodes,
+        cli.redis,
         cli.cassandra_nodes,
         folder.display()
     );
@@ -82,6 +83,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
         seed,
         nodes: stage.nodes.len(),
         cassandra_nodes: cli.cassandra_nodes,
+        redis: cli.redis,
         rooms: cli.rooms,
         clients: stage.doors.len(),
         ..Report::default()
@@ -105,8 +107,11 @@ fn shape_of(cli: &Cli) -> anyhow::Result<Shape> {
         let known = Kind::ALL.into_iter().find(|kind| kind.name() == name);
         known.ok_or_else(|| anyhow!("{name} is no kind of fault: they are {}", Kind::ALL.map(Kind::name).join(", ")))
     };
-    let only = cli.only.iter().map(kind).collect::<anyhow::Result<_>>()?;
-    Ok(Shape { nodes: usize::from(cli.nodes), cassandra_nodes: cli.cassandra_nodes, only })
+    let only = cli.only.iter().map(kind).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(kind) = only.iter().find(|kind| !kind.happens_with(cli.redis)) {
+        bail!("{} cannot happen to {}", kind.name(), cli.redis);
+    }
+    Ok(Shape { nodes: usize::from(cli.nodes), cassandra_nodes: cli.cassandra_nodes, redis: cli.redis, only })
 }
 
 /// A folder of a run's own in the target folder of this very program.
@@ -287,7 +292,7 @@ impl Live<'_> {
             let complaints = log.complaints.iter().map(|(words, times)| format!("{} × {times}: {words}", node.name));
             report.notes.extend(complaints);
         }
-        report.proves_nothing = missing(report, self.stage.nodes.len() > 1);
+        report.proves_nothing = missing(report, self.stage.nodes.len() > 1, self.cli.at_least);
         Ok(())
     }
 
@@ -315,11 +320,13 @@ impl Live<'_> {
             println!("live: clean; the reports are in {}", folder.display());
         } else {
             eprintln!(
-                "live: {}; history, logs and data are kept in {}; again: --seed {} --faults {}",
+                "live: {}; history, logs and data are kept in {}; again: --seed {} --faults {} --redis {} --cassandra-nodes {}",
                 if ending == Ending::Anomalies { "ANOMALIES" } else { "it proves nothing" },
                 folder.display(),
                 report.seed,
                 self.cli.faults,
+                self.cli.redis.name(),
+                self.cli.cassandra_nodes,
             );
         }
         Ok(ending)
@@ -330,14 +337,18 @@ fn told(step: &Step) -> String {
     step.faults.iter().map(Fault::to_string).collect::<Vec<_>>().join(" + ")
 }
 
-/// Returns what should have happened and did not.
-fn missing(report: &Report, is_cluster: bool) -> Vec<String> {
+/// Returns what should have happened, so often, and did not.
+fn missing(report: &Report, is_cluster: bool, at_least: u64) -> Vec<String> {
     let mut missing = Vec::new();
-    if report.unknown == 0 {
-        missing.push("no write had an unknown outcome, so nothing about lost answers is proved".to_owned());
-    }
-    if is_cluster && report.owners_fenced == 0 {
-        missing.push("no owner was fenced, so nothing about replaced owners is proved".to_owned());
+    let mut ask_for = |what: &str, count: u64, about: &str| {
+        if count < at_least {
+            missing
+                .push(format!("{what}: {count}, and {at_least} were asked for, so too little about {about} is proved"));
+        }
+    };
+    ask_for("writes with an unknown outcome", report.unknown, "lost answers");
+    if is_cluster {
+        ask_for("owners that were fenced", report.owners_fenced, "replaced owners");
     }
     missing
 }
@@ -347,11 +358,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_with_fewer_than_were_asked_for_proves_nothing() {
+        let report = Report { unknown: 10, owners_fenced: 9, ..Report::default() };
+        assert_eq!(missing(&report, true, 9), [""; 0]);
+        let missing = missing(&report, true, 10);
+        assert_eq!(missing.len(), 1);
+        assert!(missing[0].starts_with("owners that were fenced: 9, and 10 were asked for"), "{}", missing[0]);
+    }
+
+    #[test]
     fn a_run_without_unknowns_or_fenced_owners_proves_nothing() {
         let report = Report { unknown: 1, owners_fenced: 1, ..Report::default() };
-        assert!(missing(&report, true).is_empty());
-        assert_eq!(missing(&Report { unknown: 0, ..report.clone() }, true).len(), 1);
-        assert_eq!(missing(&Report { owners_fenced: 0, ..report.clone() }, true).len(), 1);
-        assert!(missing(&Report { owners_fenced: 0, ..report }, false).is_empty());
+        assert!(missing(&report, true, 1).is_empty());
+        assert_eq!(missing(&Report { unknown: 0, ..report.clone() }, true, 1).len(), 1);
+        assert_eq!(missing(&Report { owners_fenced: 0, ..report.clone() }, true, 1).len(), 1);
+        assert!(missing(&Report { owners_fenced: 0, ..report }, false, 1).is_empty());
     }
 }

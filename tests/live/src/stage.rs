@@ -9,18 +9,20 @@ use rollcall_load::server::{Backing, server_beside_us};
 use rollcall_load::target::Endpoint;
 use rollcall_protocol::Format;
 use rollcall_proxy::Proxy;
-use rollcall_services::{Cassandra, Redis, ServiceError};
+use rollcall_services::{Cassandra, ServiceError};
+use tokio::task::spawn_blocking;
 
 use crate::cli::Cli;
 use crate::fault::{Link, Place};
 use crate::node::{Node, Surroundings};
+use crate::redis_servers::RedisServers;
 
 /// The servers and their clients' ways to them.
 pub struct Stage {
     /// The log's servers.
     pub cassandra: Arc<Cassandra>,
     /// What nodes meet in; none where there is one node.
-    pub redis: Option<Arc<Redis>>,
+    pub redis: Option<Arc<RedisServers>>,
     /// Our nodes.
     pub nodes: Vec<Node>,
     /// A client's way in, each.
@@ -53,9 +55,9 @@ impl Stage {
         }
         fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
         let folder = folder.canonicalize().context("failed to find the folder that was just made")?;
-        let Some(backing) = start_services(cli, &folder).await? else { return Ok(None) };
+        let Some((backing, redis)) = start_services(cli, &folder).await? else { return Ok(None) };
         backing.make_tables(&binary, &folder).await?;
-        let Backing { cassandra, redis } = backing;
+        let cassandra = backing.cassandra;
         let servers = cassandra.contact_points();
 
         let secret = format!("{:032x}", rand::random::<u128>());
@@ -63,7 +65,7 @@ impl Stage {
             binary: &binary,
             folder: &folder,
             secret: &secret,
-            redis: redis.as_ref().map(|redis| redis.address()),
+            redis: redis.as_deref(),
             cassandra: &servers,
             settings: &cli.settings,
         };
@@ -139,8 +141,19 @@ impl Stage {
     }
 }
 
-async fn start_services(cli: &Cli, folder: &Path) -> anyhow::Result<Option<Backing>> {
-    match Backing::start(&folder.join("services"), cli.cassandra_nodes, cli.nodes > 1).await {
+type Services = (Backing, Option<Arc<RedisServers>>);
+
+async fn start_services(cli: &Cli, folder: &Path) -> anyhow::Result<Option<Services>> {
+    let (kind, own) = (cli.redis, folder.join("services/redis"));
+    let start_redis = async {
+        if cli.nodes == 1 {
+            return Ok(None);
+        }
+        let started = spawn_blocking(move || RedisServers::start(kind, &own)).await;
+        started.expect("starting servers does not panic").map(Arc::new).map(Some)
+    };
+    let services = folder.join("services");
+    match tokio::try_join!(Backing::start(&services, cli.cassandra_nodes, false), start_redis) {
         Ok(services) => Ok(Some(services)),
         Err(ServiceError::Skipped(why)) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
             eprintln!("\nSKIPPED: {why}\n");

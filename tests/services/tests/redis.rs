@@ -94,13 +94,11 @@ fn redis_cluster_replaces_a_master_that_dies_and_takes_it_back_as_a_replica() {
 
     let start = Instant::now();
     cluster.nodes()[old].kill();
-    let new = eventually("a replica is the master", || {
-        let new = cluster.nodes().iter().position(|node| node.command(&["GET", "foo"]).ok() == Some(text("1")))?;
-        (cluster.master_of("foo").ok() == Some(new)).then_some(new)
-    });
+    let new = cluster.wait_until_replaced(old, "foo").unwrap();
     println!("a new master: {:.1?}", start.elapsed());
     assert_eq!(new, old + 3);
     cluster.wait_until_whole().unwrap();
+    assert_eq!(cluster.nodes()[new].command(&["GET", "foo"]).unwrap(), text("1"));
 
     cluster.nodes()[old].restart().unwrap();
     cluster.wait_until_whole().unwrap();
@@ -122,18 +120,15 @@ fn redis_sentinel_replaces_a_master_that_dies() {
 
     let start = Instant::now();
     old.kill();
-    let new = eventually("a replica is the master", || {
-        let new = trio.master().ok().filter(|&new| new != 0)?;
-        (trio.servers()[new].command(&["SET", "key", "newer"]).ok()? == text("OK")).then_some(new)
-    });
+    let new = trio.wait_until_replaced(0).unwrap();
     println!("a new master: {:.1?}", start.elapsed());
+    assert_eq!(trio.servers()[new].command(&["SET", "key", "newer"]).unwrap(), text("OK"));
     old.restart().unwrap();
-    eventually("the old master follows the new one", || {
-        let role = old.command(&["ROLE"]).ok()?;
-        let port = i64::from(trio.servers()[new].address().port());
-        (role.as_list().first() == Some(&text("slave")) && role.as_list().get(2) == Some(&Reply::Integer(port)))
-            .then_some(())
-    });
+    trio.wait_until_whole().unwrap();
+    println!("the old one follows it: {:.1?}", start.elapsed());
+    let role = old.command(&["ROLE"]).unwrap();
+    let port = i64::from(trio.servers()[new].address().port());
+    assert_eq!(role.as_list()[..3], [text("slave"), text("127.0.0.1"), Reply::Integer(port)]);
     drop(trio);
     assert_no_process_in(folder.path());
 }

@@ -64,16 +64,16 @@ pub const FIGURES: &[Figure] = &[
         reached: quantiles,
     },
     Figure {
-        program: Program::Live,
+        program: Program::Live("live-1"),
         name: "200 faults, 1 Cassandra",
-        arguments: "--faults 200 --cassandra-nodes 1",
+        arguments: "--faults 200 --cassandra-nodes 1 --seed 201 --at-least 10",
         target: "0 anomalies, ≥ 10 owners fenced, ≥ 10 unknown outcomes resolved",
         reached: broken,
     },
     Figure {
-        program: Program::Live,
+        program: Program::Live("live-3"),
         name: "200 faults, 3 Cassandras",
-        arguments: "--faults 200 --cassandra-nodes 3",
+        arguments: "--faults 200 --cassandra-nodes 3 --seed 203 --at-least 10",
         target: "0 anomalies, ≥ 10 owners fenced, ≥ 10 unknown outcomes resolved",
         reached: broken,
     },
@@ -111,4 +111,27 @@ fn broken(run: &Report) -> String {
         run.number("fail_over_ms.p50") / 1_000.0,
         run.number("fail_over_ms.p99") / 1_000.0,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{FIGURES, Program};
+
+    /// A run that empties another's folder takes its report away.
+    #[test]
+    fn each_run_that_breaks_everything_has_a_folder_of_its_own_and_can_be_repeated_and_fail() {
+        let runs = || FIGURES.iter().filter(|figure| matches!(figure.program, Program::Live(_)));
+        let folders: BTreeSet<&str> = runs()
+            .map(|figure| match figure.program {
+                Program::Live(folder) => folder,
+                other => other.name(),
+            })
+            .collect();
+        assert_eq!((runs().count(), folders.len()), (2, 2));
+        for figure in runs() {
+            assert!(figure.arguments.contains(" --seed ") && figure.arguments.contains(" --at-least 10"));
+        }
+    }
 }

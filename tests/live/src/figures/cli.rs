@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::cli::one_or_three;
+
 /// Measures a cluster whose rooms change hands: rollcall processes, Redis, Cassandra and clients on this machine.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "rollcall-figures")]
@@ -25,8 +27,8 @@ pub struct FiguresCli {
     pub every_ms: u64,
 
     /// Cassandra servers; three hold three copies of everything.
-    #[arg(long, value_name = "1|3", default_value = "1", value_parser = ["1", "3"])]
-    pub cassandra_nodes: String,
+    #[arg(long, value_name = "1|3", default_value = "1", value_parser = one_or_three)]
+    pub cassandra_nodes: usize,
 
     /// The server's program [default: the one beside this program].
     #[arg(long, value_name = "FILE")]
@@ -62,7 +64,7 @@ mod tests {
     fn the_command_line_is_consistent() {
         FiguresCli::command().debug_assert();
         let cli = FiguresCli::try_parse_from(["x", "failover", "--cassandra-nodes", "3"]).unwrap();
-        assert_eq!((cli.what, cli.cassandra_nodes.as_str(), cli.rooms), (What::Failover, "3", 100));
+        assert_eq!((cli.what, cli.cassandra_nodes, cli.rooms), (What::Failover, 3, 100));
         assert!(FiguresCli::try_parse_from(["x", "gaps", "--cassandra-nodes", "2"]).is_err());
     }
 }

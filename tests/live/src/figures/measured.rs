@@ -60,9 +60,8 @@ pub async fn measure(cli: &FiguresCli) -> anyhow::Result<Option<Measured>> {
         Some(folder) => folder.clone(),
         None => folder_under_target("rollcall-figures", std::process::id())?,
     };
-    let cassandra = cli.cassandra_nodes.as_str();
-    let mut shape = Cli::try_parse_from(["rollcall-live", "--nodes", NODES, "--cassandra-nodes", cassandra])?;
-    (shape.clients, shape.server) = (0, cli.server.clone());
+    let mut shape = Cli::try_parse_from(["rollcall-live", "--nodes", NODES])?;
+    (shape.cassandra_nodes, shape.clients, shape.server) = (cli.cassandra_nodes, 0, cli.server.clone());
     let Some(stage) = Stage::set(&shape, folder.clone()).await? else { return Ok(None) };
     let (what, samples) = match cli.what {
         What::Failover => ("failover", failover::measure(&stage, cli).await?),

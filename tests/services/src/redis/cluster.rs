@@ -8,6 +8,7 @@ use super::resp::{Reply, info};
 use super::server::Redis;
 use crate::error::ServiceError;
 use crate::ports::free_ports;
+use crate::wait::wait_for;
 
 const MASTERS: usize = 3;
 const NODES: usize = 2 * MASTERS;
@@ -71,6 +72,20 @@ impl RedisCluster {
         let is_master = |node: &Redis| Some(i64::from(node.address().port())) == port;
         let index = self.nodes.iter().position(is_master);
         index.ok_or_else(|| ServiceError::refused(asked.name(), format!("slot {slot} has no master")))
+    }
+
+    /// Waits until a key has another master than this one, which was killed or stopped; returns its index.
+    ///
+    /// # Errors
+    ///
+    /// After 30 s.
+    pub fn wait_until_replaced(&self, old: usize, key: &str) -> Result<usize, ServiceError> {
+        wait_for(AGREE_LIMIT, || match self.master_of(key) {
+            Ok(master) if master != old => Ok(master),
+            Ok(_) => Err(format!("{} is the master still", self.nodes[old].name())),
+            Err(error) => Err(error.to_string()),
+        })
+        .map_err(|missing| ServiceError::refused("the Redis cluster", missing))
     }
 
     /// Waits until every server that runs says that all slots are served and that it can reach all other servers that run, and

@@ -8,12 +8,13 @@ use super::resp::{Reply, info};
 use super::server::Redis;
 use crate::error::ServiceError;
 use crate::ports::free_ports;
+use crate::wait::wait_for;
 
 const SERVERS: usize = 3;
 const SENTINELS: usize = 3;
 const MASTER_NAME: &str = "rollcall";
 
-/// How long the Sentinels may take to find all servers and each other.
+/// How long the Sentinels may take to find all servers and each other, and to put a replica in a master's place.
 const AGREE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Three servers and three Sentinels. Dropped, they are killed.
@@ -47,7 +48,7 @@ impl RedisSentinel {
         let settings = format!(
             "sentinel monitor {MASTER_NAME} 127.0.0.1 {master_port} 2\n\
              sentinel down-after-milliseconds {MASTER_NAME} 2000\n\
-             sentinel failover-timeout {MASTER_NAME} 10000\n\
+             sentinel failover-timeout {MASTER_NAME} 4000\n\
              sentinel parallel-syncs {MASTER_NAME} 2\n"
         );
         let mut sentinels = Vec::new();
@@ -55,10 +56,47 @@ impl RedisSentinel {
             let name = format!("sentinel-{}", index + 1);
             sentinels.push(Redis::start_on(port, &name, &folder.join(&name), &settings, &["--sentinel"])?);
         }
-        for sentinel in &sentinels {
+        let trio = Self { sentinels, servers };
+        trio.wait_until_whole()?;
+        Ok(trio)
+    }
+
+    /// Waits until each Sentinel that runs knows of a master that is well, of two replicas and of the other Sentinels, and every
+    /// server but the master follows it. The Sentinels make a replica of a master that comes back after about 10 s.
+    ///
+    /// # Errors
+    ///
+    /// After 30 s, with what is missing.
+    pub fn wait_until_whole(&self) -> Result<(), ServiceError> {
+        for sentinel in self.sentinels.iter().filter(|sentinel| sentinel.is_running()) {
             sentinel.wait_for(AGREE_LIMIT, || knows_all(sentinel))?;
         }
-        Ok(Self { sentinels, servers })
+        let master = self.master()?;
+        let others = self.servers.iter().enumerate().filter(|(index, _)| *index != master);
+        others
+            .map(|(_, server)| server)
+            .try_for_each(|server| server.wait_for(AGREE_LIMIT, || follows_its_master(server)))
+    }
+
+    /// Waits until the Sentinels have put another server in the place of this one, which was killed or stopped, and that takes
+    /// writes; returns its index.
+    ///
+    /// # Errors
+    ///
+    /// After 30 s.
+    pub fn wait_until_replaced(&self, old: usize) -> Result<usize, ServiceError> {
+        wait_for(AGREE_LIMIT, || {
+            let master = self.master().map_err(|error| error.to_string())?;
+            if master == old {
+                return Err(format!("{} is the master still", self.servers[old].name()));
+            }
+            let role = self.servers[master].order(&["ROLE"]).map_err(|error| error.to_string())?;
+            match role.as_list().first().and_then(Reply::as_text) {
+                Some("master") => Ok(master),
+                _ => Err(format!("{} does not know yet that it is the master", self.servers[master].name())),
+            }
+        })
+        .map_err(|missing| ServiceError::refused("the Sentinels", missing))
     }
 
     /// Returns the servers. At the start the first is the master.
