@@ -26,6 +26,7 @@
 //! - `showing` runs the replicas, `writing` the writes that go to another node or come from one.
 
 mod asking;
+mod draining;
 mod finding;
 mod io;
 mod node;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_protocol::{Hash, RoomId, Seq};
 
+use super::draining::Draining;
 use super::io::{Asker, NodeEffect, NodeInput, TailAsker};
 use super::room::{Phase, Room};
 use crate::cluster::forwarding::{ForwardInput, Forwarding};
@@ -31,7 +32,7 @@ pub struct NodeCore<T> {
     pub(super) touched: BTreeSet<RoomId>,
     pub(super) lives: Life,
     pub(super) forwardings: u32,
-    pub(super) is_draining: bool,
+    pub(super) draining: Option<Draining>,
 }
 
 /// The handling of one input.
@@ -80,7 +81,7 @@ impl<T> NodeCore<T> {
             touched: BTreeSet::new(),
             lives: 0,
             forwardings: 0,
-            is_draining: false,
+            draining: None,
             me,
         }
     }
@@ -103,8 +104,9 @@ impl<T> NodeCore<T> {
         let machines =
             [self.lease.wakes_at_ms(), self.peers.wakes_at_ms(), self.owned.wakes_at_ms(), self.links.due_ms()];
         let rooms = self.due.first().map(|&(at_ms, _)| at_ms);
+        let draining = self.draining.as_ref().and_then(Draining::wakes_at_ms);
         let always = self.trust.wakes_at_ms().min(self.beacons.due_ms());
-        machines.into_iter().flatten().chain(rooms).fold(always, u64::min)
+        machines.into_iter().flatten().chain(rooms).chain(draining).fold(always, u64::min)
     }
 
     /// Returns the node, in its present life.

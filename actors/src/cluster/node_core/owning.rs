@@ -58,7 +58,7 @@ impl<T> NodeCore<T> {
         replaced: Replaced,
         standing: RoomStanding,
     ) {
-        let is_draining = self.is_draining;
+        let is_draining = self.draining.is_some();
         let state = self.room(room);
         let released = state.released.take();
         let Some(owner) = &mut state.owner else { return };
@@ -94,6 +94,7 @@ impl<T> NodeCore<T> {
         if let Some(claimed) = with.claimed {
             self.tell_owned(turn, OwnedInput::Abandoned { room: room.clone(), claimed });
         }
+        self.drained(turn, room, false);
         self.refuse_held(turn, room, None);
         self.tell_forwarding(turn, room, ForwardInput::Owner(None));
         self.feed_replica(turn, room, replica::Input::Owner(OwnerAnswer::Unknown));
@@ -240,18 +241,20 @@ impl<T> NodeCore<T> {
 
     fn stopped(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, reason: StopReason) {
         let Some(owner) = self.room(room).owner.take() else { return };
-        match owner.phase {
+        let is_handed_over = match owner.phase {
             Phase::Active(active) => self.released(turn, room, *active, reason),
-            Phase::Activating(_) | Phase::Ending => {}
-        }
+            Phase::Activating(_) | Phase::Ending => false,
+        };
+        self.drained(turn, room, is_handed_over);
         let state = self.room(room);
         if state.wants_owner() && state.found.is_none() {
             state.search.soon(turn.now_ms());
         }
     }
 
-    /// Tells everybody that the room is not owned here any more, and shows it if it is read here.
-    fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) {
+    /// Tells everybody that the room is not owned here any more, and shows it if it is read here. Returns whether another node was
+    /// asked to activate it.
+    fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) -> bool {
         let (me, now_ms) = (self.me.clone(), turn.now_ms());
         let Active { fence, standing, mut watchers, is_stored, goes_to, .. } = active;
         let state = self.room(room);
@@ -290,16 +293,18 @@ impl<T> NodeCore<T> {
         }
         self.show_if_read(turn, room);
         self.tell_replica_of_owner(turn, room);
+        let is_handed_over = next.is_some();
         if let Some(by) = next {
             // Nobody need be looked for.
             self.feed_replica(turn, room, replica::Input::Owner(OwnerAnswer::Owned { by, epoch: fence.epoch }));
             self.room(room).search.begins_at_ms = None;
         }
+        is_handed_over
     }
 
     /// Returns the node that a room which is given up should go to: only where this one takes no rooms.
     fn next_owner(&self, room: &RoomId) -> Option<NodeRef> {
-        let node = self.peers.preferred(room, false, |_| true).filter(|_| self.is_draining)?;
+        let node = self.peers.preferred(room, false, |_| true).filter(|_| self.draining.is_some())?;
         let peer = self.peers.get(node)?;
         Some(NodeRef::new(node.clone(), peer.record.incarnation))
     }

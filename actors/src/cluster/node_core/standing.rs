@@ -2,6 +2,7 @@
 
 use rollcall_protocol::RoomId;
 
+use super::draining::Draining;
 use super::io::{Asker, NodeEffect, TailAsker};
 use super::node::{NodeCore, Turn};
 use crate::cluster::envelope::Payload;
@@ -36,6 +37,7 @@ impl<T> NodeCore<T> {
             self.links.tick(now_ms, &mut told);
             self.links_told(turn, told);
         }
+        self.drain_in_turns(turn);
         self.end_drain(turn);
     }
 
@@ -128,19 +130,38 @@ impl<T> NodeCore<T> {
     }
 
     pub(super) fn drain(&mut self, turn: &mut Turn<'_, T>) {
-        if std::mem::replace(&mut self.is_draining, true) {
+        if self.draining.is_some() {
             return;
         }
         self.tell_lease(turn, LeaseInput::TakesRooms(false));
-        let rooms: Vec<RoomId> = self.rooms.keys().cloned().collect();
-        for room in rooms {
-            self.stop_owner(turn, &room);
+        let owned = self.rooms.iter().filter(|(_, state)| state.owner.is_some());
+        self.draining = Some(Draining::new(owned.map(|(room, _)| room.clone())));
+    }
+
+    /// A room has no owner here any more.
+    pub(super) fn drained(&mut self, turn: &Turn<'_, T>, room: &RoomId, is_handed_over: bool) {
+        if let Some(draining) = &mut self.draining {
+            draining.ended(room, turn.now_ms(), is_handed_over);
+        }
+    }
+
+    /// Lets owners end whose turn it is.
+    fn drain_in_turns(&mut self, turn: &mut Turn<'_, T>) {
+        let now_ms = turn.now_ms();
+        while let Some(draining) = &mut self.draining
+            && let Some(room) = draining.next(now_ms)
+        {
+            if self.rooms.get(&room).is_some_and(|state| state.owner.is_some()) {
+                self.stop_owner(turn, &room);
+            } else {
+                draining.ended(&room, now_ms, false);
+            }
         }
     }
 
     /// Gives the node's name back once it owns nothing and Redis says so.
     fn end_drain(&mut self, turn: &mut Turn<'_, T>) {
-        if self.is_draining && self.owned.is_settled() && self.rooms.values().all(|room| room.owner.is_none()) {
+        if self.draining.is_some() && self.owned.is_settled() && self.rooms.values().all(|room| room.owner.is_none()) {
             self.tell_lease(turn, LeaseInput::Stop);
         }
     }

@@ -1,0 +1,117 @@
+//! A node that drains gives its rooms away in turns: a room is silent from its owner's end until another node has activated it, and
+//! rooms that are activated together wait for one another.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rollcall_protocol::RoomId;
+
+/// How many rooms are given away at once at least.
+const AT_ONCE_MIN: usize = 8;
+
+/// In how many turns all rooms are given away at most.
+const TURNS_MAX: usize = 32;
+
+/// How long the next owner has until it is another room's turn, in milliseconds: about what an activation takes.
+const HANDS_OVER_MS: u64 = 50;
+
+/// The rooms that a node which drains still has to give away. All are given away within 32 turns of about 50 ms each, and what
+/// their owners take to end.
+#[derive(Debug)]
+pub(super) struct Draining {
+    waiting: VecDeque<RoomId>,
+    at_once: usize,
+    /// Whose turn it is: none as long as the owner here has not ended, then when the turn is over.
+    turns: BTreeMap<RoomId, Option<u64>>,
+}
+
+impl Draining {
+    pub fn new(rooms: impl Iterator<Item = RoomId>) -> Self {
+        let waiting: VecDeque<RoomId> = rooms.collect();
+        let at_once = waiting.len().div_ceil(TURNS_MAX).max(AT_ONCE_MIN);
+        Self { waiting, at_once, turns: BTreeMap::new() }
+    }
+
+    /// Returns a room whose turn it is: its owner is to end, unless there is none any more.
+    pub fn next(&mut self, now_ms: u64) -> Option<RoomId> {
+        self.turns.retain(|_, over_at_ms| over_at_ms.is_none_or(|at_ms| at_ms > now_ms));
+        if self.turns.len() >= self.at_once {
+            return None;
+        }
+        let room = self.waiting.pop_front()?;
+        self.turns.insert(room.clone(), None);
+        Some(room)
+    }
+
+    /// The room's owner has ended, or there was none; with `is_handed_over` another node is about to activate it.
+    pub fn ended(&mut self, room: &RoomId, now_ms: u64, is_handed_over: bool) {
+        match self.turns.get_mut(room) {
+            Some(turn) if is_handed_over => *turn = Some(now_ms + HANDS_OVER_MS),
+            Some(_) => _ = self.turns.remove(room),
+            None => {}
+        }
+    }
+
+    /// Returns when it is another room's turn, in milliseconds; none while owners are awaited, or none is left.
+    pub fn wakes_at_ms(&self) -> Option<u64> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        if self.turns.len() < self.at_once {
+            return Some(0);
+        }
+        self.turns.values().flatten().min().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rooms(count: usize) -> impl Iterator<Item = RoomId> {
+        (0..count).map(|number| RoomId::parse(&format!("room-{number:05}")).unwrap())
+    }
+
+    fn turn(draining: &mut Draining, now_ms: u64) -> Vec<RoomId> {
+        std::iter::from_fn(|| draining.next(now_ms)).collect()
+    }
+
+    #[test]
+    fn eight_rooms_are_given_away_at_once_and_the_next_ones_when_those_were_taken() {
+        let mut draining = Draining::new(rooms(20));
+        let first = turn(&mut draining, 0);
+        assert_eq!(first, rooms(8).collect::<Vec<_>>());
+        assert_eq!(draining.wakes_at_ms(), None, "their owners have not ended");
+        for room in &first[..3] {
+            draining.ended(room, 10, true);
+        }
+        assert_eq!((turn(&mut draining, 59).len(), draining.wakes_at_ms()), (0, Some(60)));
+        assert_eq!(turn(&mut draining, 60).len(), 3);
+    }
+
+    #[test]
+    fn a_room_that_nobody_wants_costs_no_time() {
+        let mut draining = Draining::new(rooms(1_000));
+        let mut given = 0;
+        while let Some(room) = draining.next(0) {
+            draining.ended(&room, 0, false);
+            given += 1;
+        }
+        assert_eq!((given, draining.wakes_at_ms()), (1_000, None));
+    }
+
+    #[test]
+    fn many_rooms_take_no_more_turns_than_some() {
+        let mut draining = Draining::new(rooms(10_000));
+        let (mut now_ms, mut given) = (0, 0);
+        loop {
+            let rooms = turn(&mut draining, now_ms);
+            given += rooms.len();
+            for room in rooms {
+                draining.ended(&room, now_ms, true);
+            }
+            let Some(at_ms) = draining.wakes_at_ms() else { break };
+            now_ms = at_ms;
+        }
+        assert_eq!((given, now_ms), (10_000, 31 * HANDS_OVER_MS));
+    }
+}
