@@ -26,6 +26,9 @@ pub const ENVELOPE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Rooms that one beacon names; a node that has more to tell sends several in a row.
 pub const BEACON_ROOMS_MAX: usize = 8 * 1024;
 
+/// What a forwarded write costs besides its body, in bytes.
+const WRITE_BYTES: usize = 128;
+
 /// What one node sends to another at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
@@ -120,6 +123,13 @@ pub struct ForwardedWrite {
     pub target: Option<Seq>,
     /// What is said.
     pub body: Option<Body>,
+}
+
+impl ForwardedWrite {
+    /// Returns the size that counts against bounds, in bytes.
+    pub fn weight_bytes(&self) -> usize {
+        WRITE_BYTES + self.body.as_ref().map_or(0, |body| body.as_str().len())
+    }
 }
 
 /// What became of one write. Names all that the asker compares before it believes it.

@@ -17,14 +17,16 @@ pub const RESEND_AFTER_MS: u64 = 2_000;
 /// follows when they are answered. An envelope has room for them all.
 pub const IN_FLIGHT_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a write costs besides its body, in bytes.
-const WRITE_BYTES: usize = 128;
+/// Copies of a write that the owner leaves unanswered, one after the other, before another owner is looked for.
+const COPIES_IN_VAIN: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Device<T> {
     writes: VecDeque<Pending<T>>,
     /// When the device's first write that is on its way should have been answered.
     pub(super) deadline_ms: Option<u64>,
+    /// How often in a row no answer came in time.
+    overdue: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(super) enum Taken<T> {
 
 impl<T> Default for Device<T> {
     fn default() -> Self {
-        Self { writes: VecDeque::new(), deadline_ms: None }
+        Self { writes: VecDeque::new(), deadline_ms: None, overdue: 0 }
     }
 }
 
@@ -77,6 +79,7 @@ impl<T> Device<T> {
     pub fn take(&mut self, reply: SubmitReply) -> Taken<T> {
         let fits = |pending: &Pending<T>| pending.write.n == reply.n && pending.copies.contains(&reply.correlation);
         let Some(at) = self.writes.iter().position(fits) else { return Taken::Stray };
+        self.overdue = 0;
         let pending = &self.writes[at];
         if let Err(error) = &reply.result
             && error.code == ErrorCode::OutOfOrder
@@ -112,7 +115,13 @@ impl<T> Device<T> {
 
     /// Lets everything be sent again: the owner is another one.
     pub fn hold_all(&mut self) {
+        self.overdue = 0;
         self.hold_from(0);
+    }
+
+    /// Tells whether the owner has said nothing for so long that it may be another one.
+    pub fn doubts_owner(&self) -> bool {
+        self.overdue >= COPIES_IN_VAIN
     }
 
     /// Lets everything be sent again from the first write on whose answer is overdue. What came too long ago is given back: its
@@ -120,6 +129,7 @@ impl<T> Device<T> {
     pub fn time_out(&mut self, now_ms: u64, give_up_after_ms: u64) -> Vec<T> {
         let is_overdue = |pending: &Pending<T>| pending.sent_at_ms.is_some_and(|sent| now_ms >= sent + RESEND_AFTER_MS);
         if let Some(at) = self.writes.iter().position(is_overdue) {
+            self.overdue += 1;
             self.hold_from(at);
         }
         let mut given_up = Vec::new();
@@ -134,20 +144,22 @@ impl<T> Device<T> {
         self.writes.into_iter().map(|pending| pending.reply)
     }
 
-    /// Returns what is to be sent now: the first writes that are not on their way, as many as fit. Nothing overtakes what waits.
+    /// Returns what is to be sent now: the first writes that are not on their way, as many as fit into `bytes_max` with those that
+    /// are. Nothing overtakes what waits.
     pub fn send(
         &mut self,
         now_ms: u64,
         key: &SenderKey,
         room: &RoomId,
         correlations: &mut Correlations,
+        bytes_max: usize,
     ) -> Vec<Submit> {
-        let mut bytes: usize =
-            self.writes.iter().filter(|it| it.sent_at_ms.is_some()).map(|it| weight_bytes(&it.write)).sum();
+        let under_way = self.writes.iter().filter(|pending| pending.sent_at_ms.is_some());
+        let mut bytes: usize = under_way.map(|pending| pending.write.weight_bytes()).sum();
         let mut submits: Vec<Submit> = Vec::new();
         for pending in self.writes.iter_mut().filter(|pending| pending.sent_at_ms.is_none()) {
-            let weight = weight_bytes(&pending.write);
-            if bytes > 0 && bytes + weight > IN_FLIGHT_BYTES_MAX {
+            let weight = pending.write.weight_bytes();
+            if bytes > 0 && bytes + weight > bytes_max {
                 break;
             }
             bytes += weight;
@@ -183,8 +195,4 @@ fn answer(result: Result<Ack, ErrorFrame>, copies: usize) -> ForwardedAnswer {
         error.is_final = !error.retryable && (error.is_final || copies == 1);
         error
     })
-}
-
-fn weight_bytes(write: &ForwardedWrite) -> usize {
-    WRITE_BYTES + write.body.as_ref().map_or(0, |body| body.as_str().len())
 }

@@ -61,7 +61,7 @@ pub enum ForwardEffect<T> {
         /// With what.
         answer: ForwardedAnswer,
     },
-    /// Writes wait and nobody is known who owns the room: look for the owner, and say who it is.
+    /// Writes wait and nobody is known who owns the room, or who should answers nothing: look for the owner, and say who it is.
     FindOwner,
     /// An answer came that fits no write: to be counted.
     Stray,

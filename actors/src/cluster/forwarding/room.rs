@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollcall_protocol::limits::UNANSWERED_WRITES_MAX;
 use rollcall_protocol::{ErrorFrame, RoomId};
 
-use super::device::{Device, Taken};
+use super::device::{Device, IN_FLIGHT_BYTES_MAX, Taken};
 use super::io::{ForwardEffect, ForwardInput, ToForward};
 use crate::cluster::envelope::SubmitReply;
 use crate::cluster::{Correlation, Incarnation, NodeRef};
@@ -52,6 +52,8 @@ pub struct Forwarding<T> {
     correlations: Correlations,
     owner: Option<NodeRef>,
     devices: BTreeMap<SenderKey, Device<T>>,
+    /// How many writes they have together.
+    unanswered: usize,
     deadlines: BTreeSet<(u64, SenderKey)>,
     finding: Finding,
 }
@@ -64,6 +66,7 @@ impl<T> Forwarding<T> {
             correlations,
             owner: None,
             devices: BTreeMap::new(),
+            unanswered: 0,
             deadlines: BTreeSet::new(),
             finding: Finding::At(0),
         }
@@ -97,7 +100,7 @@ impl<T> Forwarding<T> {
 
     /// Returns how many writes wait for an answer.
     pub fn unanswered(&self) -> usize {
-        self.devices.values().map(Device::len).sum()
+        self.unanswered
     }
 
     /// Returns to whom writes are sent.
@@ -113,6 +116,7 @@ impl<T> Forwarding<T> {
             return effects.push(ForwardEffect::Answer { reply: forward.reply, answer });
         }
         device.push(now_ms, forward);
+        self.unanswered += 1;
         self.send(now_ms, &key, effects);
         self.find_owner(now_ms, effects);
     }
@@ -138,7 +142,10 @@ impl<T> Forwarding<T> {
         let key = SenderKey { user: reply.user.clone(), device: reply.device.clone() };
         let device = self.devices.get_mut(&key).filter(|_| reply.room == self.room);
         match device.map_or(Taken::Stray, |device| device.take(reply)) {
-            Taken::Answer(reply, answer) => effects.push(ForwardEffect::Answer { reply, answer }),
+            Taken::Answer(reply, answer) => {
+                self.unanswered -= 1;
+                effects.push(ForwardEffect::Answer { reply, answer });
+            }
             Taken::Resend => {}
             Taken::Wait => return,
             Taken::Stray => return effects.push(ForwardEffect::Stray),
@@ -147,15 +154,24 @@ impl<T> Forwarding<T> {
     }
 
     fn time_out(&mut self, now_ms: u64, effects: &mut Vec<ForwardEffect<T>>) {
+        let mut doubts_owner = false;
         while let Some((at_ms, key)) = self.deadlines.first().cloned()
             && at_ms <= now_ms
         {
             self.deadlines.pop_first();
             if let Some(device) = self.devices.get_mut(&key) {
                 device.deadline_ms = None;
-                effects.extend(device.time_out(now_ms, GIVE_UP_AFTER_MS).into_iter().map(unknown));
+                let given_up = device.time_out(now_ms, GIVE_UP_AFTER_MS);
+                self.unanswered -= given_up.len();
+                effects.extend(given_up.into_iter().map(unknown));
+                doubts_owner |= !device.is_empty() && device.doubts_owner();
             }
             self.send(now_ms, &key, effects);
+        }
+        // It goes on being sent to: who answers nothing may be slow, and no other one be found.
+        if doubts_owner && self.owner.is_some() {
+            self.finding = Finding::Asked;
+            effects.push(ForwardEffect::FindOwner);
         }
         self.find_owner(now_ms, effects);
     }
@@ -164,7 +180,10 @@ impl<T> Forwarding<T> {
     fn send(&mut self, now_ms: u64, key: &SenderKey, effects: &mut Vec<ForwardEffect<T>>) {
         let Some(device) = self.devices.get_mut(key) else { return };
         if let Some(to) = &self.owner {
-            let submits = device.send(now_ms, key, &self.room, &mut self.correlations);
+            // An owner here gets everything at once: once the room is open, later writes go to it straight.
+            let is_here = to.incarnation == self.correlations.incarnation;
+            let bytes_max = if is_here { usize::MAX } else { IN_FLIGHT_BYTES_MAX };
+            let submits = device.send(now_ms, key, &self.room, &mut self.correlations, bytes_max);
             if !submits.is_empty() {
                 effects.push(ForwardEffect::Send { to: to.clone(), submits });
             }

@@ -229,17 +229,35 @@ fn a_write_that_is_never_answered_is_given_up_as_unknown() {
     while let Some(at_ms) = forwarding.wakes_at_ms() {
         assert!(at_ms <= 30_000);
         let effects = feed(&mut forwarding, at_ms, ForwardInput::Tick);
-        unknown.extend(effects.into_iter().filter(|effect| !matches!(effect, ForwardEffect::Send { .. })));
+        unknown.extend(effects.into_iter().filter(|effect| matches!(effect, ForwardEffect::Answer { .. })));
     }
     let error = Err(Refusal::OutcomeUnknown.to_frame(false));
     assert_eq!(unknown, [answer(1, error.clone()), answer(2, error)]);
 }
 
 #[test]
-fn a_stop_answers_everybody() {
+fn an_owner_that_answers_nothing_is_looked_for_again_and_goes_on_being_sent_to() {
     let mut forwarding = forwarding();
-    submit_all(&mut forwarding, 0, 2);
-    let error = Err(Refusal::OutcomeUnknown.to_frame(false));
-    assert_eq!(feed(&mut forwarding, 1, ForwardInput::Stop), [answer(1, error.clone()), answer(2, error)]);
-    assert_eq!(forwarding.wakes_at_ms(), None);
+    let submits = submit_all(&mut forwarding, 0, 1);
+    assert_eq!(sent(feed(&mut forwarding, 2_000, ForwardInput::Tick)).len(), 1);
+    let mut effects = feed(&mut forwarding, 4_000, ForwardInput::Tick);
+    assert_eq!(effects.pop(), Some(ForwardEffect::FindOwner));
+    assert_eq!(numbers(&sent(effects)), [1]);
+    // It is the same one: nothing is sent twice for that.
+    assert_eq!(feed(&mut forwarding, 4_100, ForwardInput::Owner(Some(life("n2", 1)))), []);
+    assert_eq!(feed(&mut forwarding, 6_000, ForwardInput::Tick).last(), Some(&ForwardEffect::FindOwner));
+    assert_eq!(feed(&mut forwarding, 6_100, reply(&submits[0], 1, ack(1))), [answer(1, ack(1))]);
+    // One that has answered is given as long again.
+    feed(&mut forwarding, 7_000, ForwardInput::Submit(write("phone", 2, 1)));
+    assert_eq!(sent(feed(&mut forwarding, 9_000, ForwardInput::Tick)).len(), 1);
+}
+
+#[test]
+fn an_owner_on_the_same_node_gets_everything_at_once() {
+    let mut forwarding = Forwarding::new(room(), Correlations::new(Incarnation(7), 0));
+    for n in 1..=5 {
+        feed(&mut forwarding, 0, ForwardInput::Submit(large("phone", n, n - 1)));
+    }
+    let submits = sent(feed(&mut forwarding, 1, ForwardInput::Owner(Some(life("n1", 7)))));
+    assert_eq!(numbers(&submits), [1, 2, 3, 4, 5]);
 }
