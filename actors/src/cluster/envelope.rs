@@ -98,6 +98,13 @@ pub struct Submit {
     pub writes: Vec<ForwardedWrite>,
 }
 
+impl Submit {
+    /// Returns the size that counts against bounds, in bytes.
+    pub fn weight_bytes(&self) -> usize {
+        self.writes.iter().map(ForwardedWrite::weight_bytes).sum()
+    }
+}
+
 /// Names a submit: a counter of the life of the node that sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Correlation {

@@ -149,8 +149,11 @@ impl<T> NodeCore<T> {
         if let Some((life, _)) = state.taking() {
             turn.effects.push(NodeEffect::Examine { room: question.room.clone(), life, from, question });
         } else if state.may_own() {
-            if state.questions.others.len() < WAITING_MAX {
-                state.questions.others.push((from, question));
+            let is_again =
+                |(node, waiting): &(NodeRef, Question)| *node == from && waiting.correlation == question.correlation;
+            let others = &mut state.questions.others;
+            if others.len() < WAITING_MAX && !others.iter().any(is_again) {
+                others.push((from, question));
             }
         } else {
             let found = state.found.clone();

@@ -178,7 +178,7 @@ impl<T> NodeCore<T> {
     /// A node is dead, or lives another life.
     pub(super) fn forget_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, node: &NodeRef) {
         let Some(state) = self.known_room(room) else { return };
-        state.held.retain(|(from, _)| from != node);
+        state.held.forget_node(node);
         state.want_to_watch.remove(node);
         state.questions.forget_node(node);
         if state.found.take_if(|found| found == node).is_some() {

@@ -23,11 +23,13 @@
 //! - `node` takes the inputs; `standing` keeps the node's own lease, its peers, and whether it may trust its tails.
 //! - `finding` looks for owners, `owning` leads an owner from its activation to its end.
 //! - `asking` puts the questions of those who want to read a room here.
-//! - `showing` runs the replicas, `writing` the writes that go to another node or come from one.
+//! - `showing` runs the replicas, `writing` the writes that go to another node or come from one; `held` keeps those that wait for an
+//!   activation.
 
 mod asking;
 mod draining;
 mod finding;
+mod held;
 mod io;
 mod node;
 mod owning;

@@ -33,6 +33,12 @@ pub struct NodeCore<T> {
     pub(super) lives: Life,
     pub(super) forwardings: u32,
     pub(super) draining: Option<Draining>,
+    /// Of a node that drains and owns nothing any more: until when it waits for Redis to say so.
+    pub(super) settle_by_ms: Option<u64>,
+    /// Rooms that are owned here and that other nodes watch, or did a moment ago.
+    pub(super) watched: BTreeSet<RoomId>,
+    /// Size of what waits for activations, in bytes.
+    pub(super) held_bytes: usize,
 }
 
 /// The handling of one input.
@@ -82,6 +88,9 @@ impl<T> NodeCore<T> {
             lives: 0,
             forwardings: 0,
             draining: None,
+            settle_by_ms: None,
+            watched: BTreeSet::new(),
+            held_bytes: 0,
             me,
         }
     }
@@ -246,6 +255,8 @@ impl<T> NodeCore<T> {
         self.put_questions(turn, room);
         let now_ms = turn.now_ms();
         let Some(state) = self.rooms.get_mut(room) else { return };
+        let held_bytes = state.held.bytes();
+        self.held_bytes = self.held_bytes + held_bytes - std::mem::replace(&mut state.held.counted_bytes, held_bytes);
         let due_at_ms = state.wakes_at_ms(now_ms);
         if state.due_at_ms != due_at_ms {
             if let Some(at_ms) = std::mem::replace(&mut state.due_at_ms, due_at_ms) {

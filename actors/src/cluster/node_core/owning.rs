@@ -140,7 +140,7 @@ impl<T> NodeCore<T> {
         state.search.succeeded();
         state.found = Some(me.clone());
         let want_to_watch = std::mem::take(&mut state.want_to_watch);
-        let held = std::mem::take(&mut state.held);
+        let held = state.held.take();
         for (node, number) in want_to_watch {
             self.watch(turn, room, node, number);
         }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_protocol::Epoch;
 
-use crate::cluster::envelope::Submit;
 use crate::cluster::forwarding::Forwarding;
 use crate::cluster::ownership::{ActivateWith, Seeking};
 use crate::cluster::replica::Replica;
@@ -12,10 +11,8 @@ use crate::cluster::{NodeRef, RoomStanding, TakeoverNotice, Watchers};
 use crate::ports::{Fence, NodeId};
 
 use super::asking::Questions;
+use super::held::HeldSubmits;
 use super::io::Life;
-
-/// Submits of other nodes that wait for an activation; what comes beyond is not answered and comes again.
-pub(super) const HELD_SUBMITS_MAX: usize = 256;
 
 /// An owner is looked for again after this long, then after twice as long, in milliseconds.
 pub(super) const SEEK_APART_MS: u64 = 50;
@@ -43,7 +40,7 @@ pub(super) struct Room<T> {
     /// The last fence of an owner who drained the room here.
     pub released: Option<Fence>,
     /// What other nodes want from an owner that this node may be about to become, in the order in which it came.
-    pub held: Vec<(NodeRef, Submit)>,
+    pub held: HeldSubmits,
     /// Nodes that want to watch the room here, with the numbers of their watches.
     pub want_to_watch: BTreeMap<NodeRef, u64>,
     /// When the room is in the node's list of what is due.
@@ -146,7 +143,7 @@ impl<T> Room<T> {
             not_before_ms: 0,
             known_epoch: Epoch::ZERO,
             released: None,
-            held: Vec::new(),
+            held: HeldSubmits::default(),
             want_to_watch: BTreeMap::new(),
             due_at_ms: None,
         }

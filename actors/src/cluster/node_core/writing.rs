@@ -2,9 +2,9 @@
 
 use rollcall_protocol::RoomId;
 
+use super::held::NODE_BYTES_MAX;
 use super::io::{Life, NodeEffect, OwnerWrite, RemoteWriter, Writer};
 use super::node::{NodeCore, Turn};
-use super::room::HELD_SUBMITS_MAX;
 use crate::cluster::NodeRef;
 use crate::cluster::envelope::{Envelope, Payload, Submit};
 use crate::cluster::forwarding::{Correlations, ForwardEffect, ForwardInput, Forwarding, ToForward};
@@ -60,12 +60,13 @@ impl<T> NodeCore<T> {
         if !self.rooms.contains_key(&submit.room) {
             return self.refuse(turn, &submit.room, from, None);
         }
+        let has_space = self.held_bytes < NODE_BYTES_MAX;
         let state = self.room(&submit.room);
         if let Some((life, _)) = state.taking() {
             submit_to_owner(turn, life, &from, submit);
         } else if state.may_own() {
-            if state.held.len() < HELD_SUBMITS_MAX {
-                state.held.push((from, submit));
+            if has_space {
+                state.held.push(from, submit);
             }
         } else {
             let found = state.found.clone();
@@ -78,7 +79,7 @@ impl<T> NodeCore<T> {
         let state = self.room(room);
         let mut nodes: Vec<NodeRef> = std::mem::take(&mut state.want_to_watch).into_keys().collect();
         nodes.extend(state.questions.refuse_others());
-        nodes.extend(std::mem::take(&mut state.held).into_iter().map(|(from, _)| from));
+        nodes.extend(state.held.take().into_iter().map(|(from, _)| from));
         nodes.sort();
         nodes.dedup();
         for node in nodes {
