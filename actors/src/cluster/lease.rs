@@ -194,7 +194,7 @@ impl Lease {
         let node = self.me.node.clone();
         let command = match self.stopping {
             // A renewal that is still under way is waited for: it would bring the key back.
-            Some(Stopping::Asked) if self.held => {
+            Some(Stopping::Asked) if self.held && !self.away => {
                 self.stopping = Some(Stopping::Deleting);
                 RedisCommand::DeleteNode { node, incarnation: self.me.incarnation }
             }

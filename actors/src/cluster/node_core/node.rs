@@ -110,8 +110,13 @@ impl<T> NodeCore<T> {
 
     /// Returns when time matters next, in milliseconds of the monotonic clock; then a [`NodeInput::Tick`] is due.
     pub fn wakes_at_ms(&self) -> u64 {
-        let machines =
-            [self.lease.wakes_at_ms(), self.peers.wakes_at_ms(), self.owned.wakes_at_ms(), self.links.due_ms()];
+        let machines = [
+            self.lease.wakes_at_ms(),
+            self.peers.wakes_at_ms(),
+            self.owned.wakes_at_ms(),
+            self.links.due_ms(),
+            self.settle_by_ms,
+        ];
         let rooms = self.due.first().map(|&(at_ms, _)| at_ms);
         let draining = self.draining.as_ref().and_then(Draining::wakes_at_ms);
         let always = self.trust.wakes_at_ms().min(self.beacons.due_ms());

@@ -9,6 +9,13 @@ use crate::cluster::envelope::Payload;
 use crate::cluster::ownership::{OwnedEffect, OwnedInput, PeersEffect, PeersInput};
 use crate::cluster::{LeaseEffect, LeaseInput, NodeRef, TrustEffect, TrustInput, replica};
 
+/// How long a node that stops waits for Redis to say that it owns nothing any more, in milliseconds. Without that the keys of its rooms
+/// stay, and mean nothing once its lease has ended.
+const SETTLE_MS_MAX: u64 = 3_000;
+
+/// No time: the node's name is given back.
+const HAS_ENDED: u64 = u64::MAX;
+
 impl<T> NodeCore<T> {
     /// Lets the machines of the node do what the time has come for.
     pub(super) fn tick_node(&mut self, turn: &mut Turn<'_, T>) {
@@ -159,9 +166,14 @@ impl<T> NodeCore<T> {
         }
     }
 
-    /// Gives the node's name back once it owns nothing and Redis says so.
+    /// Gives the node's name back once it owns nothing and Redis says so, or cannot be told.
     fn end_drain(&mut self, turn: &mut Turn<'_, T>) {
-        if self.draining.is_some() && self.owned.is_settled() && self.rooms.values().all(|room| room.owner.is_none()) {
+        if self.draining.is_none() || self.rooms.values().any(|room| room.owner.is_some()) {
+            return;
+        }
+        let settle_by_ms = *self.settle_by_ms.get_or_insert(turn.now_ms() + SETTLE_MS_MAX);
+        if self.owned.is_settled() || self.lease.is_away() || turn.now_ms() >= settle_by_ms {
+            self.settle_by_ms = Some(HAS_ENDED);
             self.tell_lease(turn, LeaseInput::Stop);
         }
     }

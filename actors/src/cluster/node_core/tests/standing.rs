@@ -3,7 +3,7 @@ use rollcall_protocol::Seq;
 use super::desk::{Desk, fence, life, room};
 use crate::cluster::NodeRef;
 use crate::cluster::envelope::{Payload, Watch};
-use crate::cluster::node_core::{NodeEffect, OwnerEvent};
+use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent};
 use crate::cluster::test_rooms::TestRoom;
 
 /// Returns to whom a batch is published that the owner commits now.
