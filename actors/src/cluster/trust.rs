@@ -109,7 +109,8 @@ impl Trust {
     }
 
     /// Tells whether the owner of a room may answer from its own tail, as far as others are concerned who might have fenced it.
-    pub fn is_trusted(&self, now_ms: u64, room: &RoomId) -> bool {
+    #[cfg(test)]
+    fn is_trusted(&self, now_ms: u64, room: &RoomId) -> bool {
         self.owned.get(room).is_some_and(|owned| self.trusts(now_ms, owned))
     }
 

@@ -19,6 +19,7 @@ mod error;
 mod examine;
 mod inbound;
 mod outbox;
+mod outboxes;
 mod settings;
 mod subscription;
 

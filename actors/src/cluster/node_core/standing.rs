@@ -72,7 +72,6 @@ impl<T> NodeCore<T> {
         for effect in effects {
             match effect {
                 PeersEffect::Run(command) => turn.effects.push(NodeEffect::Redis { asker: Asker::Peers, command }),
-                PeersEffect::Came(_) => {}
                 PeersEffect::Gone(node) => self.node_gone(turn, &node),
             }
         }

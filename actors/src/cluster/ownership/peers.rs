@@ -34,8 +34,6 @@ pub enum PeersInput {
 pub enum PeersEffect {
     /// Run this, and give one answer. No further command is run before that.
     Run(RedisCommand),
-    /// A node lives, or has begun another life.
-    Came(NodeRef),
     /// This life of a node is over, or its lease has ended.
     Gone(NodeRef),
 }
@@ -183,10 +181,7 @@ impl Peers {
             return;
         }
         if let Some(before) = before {
-            effects.push(PeersEffect::Gone(NodeRef::new(node.clone(), before)));
-        }
-        if let Some(after) = after {
-            effects.push(PeersEffect::Came(NodeRef::new(node, after)));
+            effects.push(PeersEffect::Gone(NodeRef::new(node, before)));
         }
     }
 }

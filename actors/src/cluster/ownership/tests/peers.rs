@@ -29,7 +29,8 @@ fn pair() -> Peers {
     let names = ["n1", "n2", "not a name"].map(Into::into).into();
     assert_eq!(answer(&mut peers, 0, RedisAnswer::Roster(names)), [read("n2")]);
     let came = answer(&mut peers, 0, RedisAnswer::Node(Some((open(2), 2_600))));
-    assert_eq!(came, [PeersEffect::Came(life("n2", 2))]);
+    assert_eq!(came, []);
+    assert_eq!(peers.get(&node("n2")).map(|peer| peer.record.incarnation), Some(life("n2", 2).incarnation));
     peers
 }
 
@@ -64,7 +65,7 @@ fn another_life_of_a_node_is_another_node() {
     let mut peers = pair();
     assert_eq!(tick(&mut peers, 1_000), [read("n2")]);
     let effects = answer(&mut peers, 1_001, RedisAnswer::Node(Some((open(3), 3_000))));
-    assert_eq!(effects, [PeersEffect::Gone(life("n2", 2)), PeersEffect::Came(life("n2", 3)), list()]);
+    assert_eq!(effects, [PeersEffect::Gone(life("n2", 2)), list()]);
 }
 
 #[test]
