@@ -6,7 +6,7 @@ use rollcall_protocol::{Entry, RoomId, Seq};
 
 use super::io::{Life, NodeEffect, OwnerEvent};
 use super::node::{NodeCore, Turn};
-use super::room::{Active, Owner, Phase};
+use super::room::{Active, Owner, Phase, Room};
 use crate::cluster::envelope::{Payload, SubmitReply};
 use crate::cluster::forwarding::ForwardInput;
 use crate::cluster::ownership::{ActivateWith, OwnedInput, Seeking};
@@ -160,6 +160,11 @@ impl<T> NodeCore<T> {
         let is_watched = active.watchers.nodes().next().is_some();
         let any = has_readers || is_watched;
         if std::mem::replace(&mut active.is_watched, is_watched) != is_watched {
+            if is_watched {
+                self.watched.insert(room.clone());
+            } else {
+                self.watched.remove(room);
+            }
             turn.effects.push(NodeEffect::Watched { room: room.clone(), life, is_watched });
         }
         self.tell_trust(turn, TrustInput::Subscribers { room: room.clone(), any });
@@ -257,6 +262,7 @@ impl<T> NodeCore<T> {
     fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) -> bool {
         let (me, now_ms) = (self.me.clone(), turn.now_ms());
         let Active { fence, standing, mut watchers, is_stored, goes_to, .. } = active;
+        self.watched.remove(room);
         let state = self.room(room);
         match reason {
             // Where the log is damaged another node may be luckier; this one does not hurry.
@@ -350,17 +356,17 @@ impl<T> NodeCore<T> {
 
     pub(super) fn expire_watchers(&mut self, turn: &mut Turn<'_, T>) {
         let now_ms = turn.now_ms();
-        let mut expired = Vec::new();
-        for (room, state) in &mut self.rooms {
+        let mut changed = Vec::new();
+        for room in &self.watched {
+            let Some((_, active)) = self.rooms.get_mut(room).and_then(Room::open) else { continue };
             let mut effects = Vec::new();
-            if let Some((_, active)) = state.open() {
-                active.watchers.expire(now_ms, &mut effects);
-            }
-            if !effects.is_empty() {
-                expired.push((room.clone(), effects));
+            active.watchers.expire(now_ms, &mut effects);
+            // The last one may have been dropped by a commit.
+            if !effects.is_empty() || active.watchers.nodes().next().is_none() {
+                changed.push((room.clone(), effects));
             }
         }
-        for (room, effects) in expired {
+        for (room, effects) in changed {
             self.watchers_want(turn, &room, effects);
             self.tell_subscribers(turn, &room);
         }
