@@ -285,7 +285,9 @@ type OpenedLog = (Arc<dyn NodeLog>, Option<Arc<dyn Takeovers>>);
 
 async fn open_log(config: &Config, options: EmbeddedOptions) -> Result<OpenedLog, StartError> {
     if config.log.kind == LogKind::Cql {
-        let log = Arc::new(CqlLog::open(CqlOptions::from_settings(&config.cql)?).await?);
+        let log = Arc::new(
+            CqlLog::open(CqlOptions::from_settings(&config.cql)?.for_active_rooms(config.rooms.active_max)).await?,
+        );
         return Ok((Arc::clone(&log) as Arc<dyn NodeLog>, Some(log)));
     }
     let dir = config.data.dir.clone();

@@ -76,9 +76,16 @@ impl CqlOptions {
             append_deadline: Duration::from_secs(10),
             activation_deadline: Duration::from_secs(10),
             retry_pause: (Duration::from_millis(20), Duration::from_secs(1)),
-            ownerships_max: 100_000,
+            ownerships_max: 200_000,
             buckets: Buckets::STORED,
         }
+    }
+
+    /// Keeps the ownerships of a node that has so many rooms active at most, and of some that are being activated or given up.
+    #[must_use]
+    pub fn for_active_rooms(self, active_rooms_max: usize) -> Self {
+        // Of the ownerships that are too many a quarter is given up at once: what is left is more than may be active.
+        Self { ownerships_max: active_rooms_max.saturating_mul(2).max(1_000), ..self }
     }
 
     /// The options that an operator has set.
@@ -95,5 +102,19 @@ impl CqlOptions {
             tls_ca_file: settings.tls_ca_file.clone(),
             ..Self::new(settings.contact_points.clone(), &settings.keyspace)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_room_loses_its_ownership_that_may_be_active() {
+        for active_rooms_max in [1, 1_000, 100_000, 1_000_000, usize::MAX] {
+            let options = CqlOptions::new(Vec::new(), "k").for_active_rooms(active_rooms_max);
+            let left = options.ownerships_max - options.ownerships_max / 4;
+            assert!(left > active_rooms_max || options.ownerships_max == usize::MAX, "{active_rooms_max}: {left}");
+        }
     }
 }
