@@ -68,6 +68,7 @@ impl Node {
             }
             NodeEffect::StartOwner { room, life, with } => self.start_owner(room, life, with),
             NodeEffect::StopOwner { room, life } => {
+                tracing::debug!(%room, "ends an owner");
                 if let Some(owner) = self.owner(&room, life) {
                     owner.handle.admission.close();
                     owner.handle.tell(RoomMsg::Drain);
@@ -84,6 +85,7 @@ impl Node {
                 }
             }
             NodeEffect::Open { room, .. } => {
+                tracing::debug!(%room, "an owner answers");
                 self.shown.end(&room);
                 self.opening.push(room);
             }
@@ -132,6 +134,7 @@ impl Node {
     }
 
     fn start_owner(&mut self, room: RoomId, life: Life, with: ActivateWith) {
+        tracing::debug!(%room, epoch = with.epoch.get(), "activates an owner");
         let link = OwnerLink::new(self.cluster.clone(), room.clone(), life, with);
         // Where as many rooms are active as may be the link is dropped, and says that the room was not activated.
         if let Some(handle) = self.rooms.start_for_cluster(&self.cluster, &room, link) {
@@ -278,6 +281,7 @@ impl Node {
     }
 
     fn closed(&mut self, room: &RoomId, reason: StopReason) {
+        tracing::debug!(%room, ?reason, "an owner is gone");
         match reason {
             StopReason::Fenced => self.stats.rooms_fenced.count(),
             StopReason::OutcomeUnknown => self.stats.outcomes_unknown.count(),
