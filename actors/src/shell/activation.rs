@@ -58,7 +58,7 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
     let Activated { tail, replaced } = match log.activate(room, with).await {
         Ok(activated) => activated,
         Err(LogError::Damaged(reason)) => {
-            let (epoch, state) = read_state(log, room).await?;
+            let LogState { epoch, state, .. } = read_state(log, room).await?;
             return Err(ActivationError::Damaged(Box::new(DamagedRoom { reason, epoch, state })));
         }
         Err(error) => return Err(error.into()),
@@ -73,22 +73,34 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
     }
 }
 
-/// Reads a room's state as the log has it, without fencing anybody; of a room that is damaged that of its last good entry. Returns
-/// it with the epoch of the last ownership, 0 for a room that nobody wrote to; where that cannot be read, of the last good entry's.
+/// A room's state as its log has it.
+pub(super) struct LogState {
+    /// That of the last ownership, 0 for a room that nobody wrote to; where that cannot be read, of the last good entry's.
+    pub epoch: Epoch,
+    /// The state after the last entry, of a room that is damaged after its last good one.
+    pub state: RoomState,
+    /// Whether there is something after that which cannot be what was written. What somebody has seen there may be restored.
+    pub is_damaged: bool,
+}
+
+/// Reads a room's state as the log has it, without fencing anybody.
 ///
 /// # Errors
 /// Where the log is unavailable, or so damaged that it has no good entry to begin from.
 ///
 /// # Cancel safety
 /// Dropping the future ends the read.
-pub(super) async fn read_state(log: &dyn Log, room: &RoomId) -> Result<(Epoch, RoomState), LogError> {
+pub(super) async fn read_state(log: &dyn Log, room: &RoomId) -> Result<LogState, LogError> {
     match log.tail(room).await {
-        Ok(None) => Ok((Epoch::ZERO, RoomState::empty(room))),
-        Ok(Some(tail)) => Ok((tail.fence.epoch, rebuild(log, room, tail.last_seq).await?.state)),
+        Ok(None) => Ok(LogState { epoch: Epoch::ZERO, state: RoomState::empty(room), is_damaged: false }),
+        Ok(Some(tail)) => {
+            let Rebuilt { state, damage, .. } = rebuild(log, room, tail.last_seq).await?;
+            Ok(LogState { epoch: tail.fence.epoch, state, is_damaged: damage.is_some() })
+        }
         // Where the log ends is not known: as far as entries follow one another.
         Err(LogError::Damaged(_)) => {
             let Rebuilt { state, last_epoch, .. } = rebuild(log, room, Seq::new(NUMBER_MAX)).await?;
-            Ok((last_epoch, state))
+            Ok(LogState { epoch: last_epoch, state, is_damaged: true })
         }
         Err(error) => Err(error),
     }

@@ -6,20 +6,17 @@ use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
 use rollcall_protocol::{ErrorFrame, RoomId, Signal};
 
 use super::link::OwnerLink;
-use super::node::{FromLog, Node, NodeMsg, Owner, Reader, Waiter};
+use super::node::{Node, NodeMsg, Owner, Reader, Waiter};
 use super::work::report;
-use crate::cluster::node_core::{AskOwner, Life, NodeEffect, NodeInput, OwnerWrite, Writer};
+use crate::cluster::node_core::{Life, NodeEffect, NodeInput, OwnerWrite, Writer};
 use crate::cluster::ownership::{ActivateWith, RedisAnswer};
 use crate::cluster::{NodeRef, Question, RoomFacts, replica};
 use crate::ports::{LogError, ReadRange};
-use crate::room::Refusal;
-use crate::room::{SenderKey, StopReason};
-use crate::shell::activation::read_state;
+use crate::room::{Refusal, StopReason};
 use crate::shell::admission::NotAdmitted;
 use crate::shell::handle::{Ask, Subscribed, Viewed, moving};
-use crate::shell::joins::{check_in_log, may_join, own_hash, unreadable};
 use crate::shell::replies::{Asked, Forwarded, ReadReply, WriteReply};
-use crate::shell::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest, diverged};
+use crate::shell::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use crate::shell::room_actor::RoomMsg;
 
 /// Size of the bodies that a room which is shown is brought up to date with at once, in bytes.
@@ -120,7 +117,7 @@ impl Node {
         }
     }
 
-    fn begin<T: Send + 'static>(
+    pub(super) fn begin<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
         lost: T,
@@ -238,38 +235,6 @@ impl Node {
                 reply.view(Ok(Viewed { view: RoomView::new(room.clone(), facts), room: handle }));
             }
         }
-    }
-
-    /// Answers from the log, as far as it can.
-    fn ask_log(&self, room: RoomId, ask: AskOwner, reply: Waiter) {
-        let (log, read) = (self.rooms.log(), room.clone());
-        let work = async move {
-            let (epoch, state) = read_state(&*log, &read).await.map_err(|_| unreadable())?;
-            let AskOwner { user, rights, join } = ask;
-            let device = join.as_ref().map(|join| SenderKey { user: user.clone(), device: join.device.clone() });
-            let facts = RoomFacts::of(&state, epoch, device.as_ref());
-            let Some(join) = join else {
-                return if rights.read && state.admits(&user) {
-                    Ok(facts)
-                } else {
-                    Err(crate::shell::joins::forbidden())
-                };
-            };
-            let (after, hash) = (join.after, join.hash);
-            may_join(&state, &JoinRequest { user, device: join.device, rights, after, hash })?;
-            match (after, hash) {
-                (None, _) => Ok(facts),
-                (Some(after), Some(hash)) if own_hash(&state, after) == Some(hash) => Ok(facts),
-                (Some(after), None) if after <= state.head => Ok(facts),
-                (Some(after), _) if after > state.head => Err(diverged(after, state.head)),
-                (Some(after), hash) => check_in_log(&*log, &read, state.head, (after, hash)).await.map(|()| facts),
-            }
-        };
-        let cluster = self.cluster.clone();
-        self.rooms.spawn(async move {
-            let result = work.await;
-            cluster.send(NodeMsg::FromLog(Box::new(FromLog { room, reply, result })));
-        });
     }
 
     /// Tells those who read a room here something ephemeral.

@@ -15,6 +15,7 @@
 //! envelopes are taken one at a time, and wait in the bus, which is bounded.
 
 mod effects;
+mod from_log;
 mod handle;
 mod link;
 mod node;

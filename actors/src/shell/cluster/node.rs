@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rollcall_protocol::{ErrorFrame, RoomId, Signal};
+use rollcall_protocol::{RoomId, Signal};
 use tokio::sync::{mpsc, watch};
 
+use super::from_log::{FromLog, LogReads};
 use super::handle::{Cluster, ClusterView, PeerView};
 use super::outgoing::Outgoing;
 use super::shown::Shown;
 use super::stats::ClusterStats;
 use crate::cluster::forwarding::ToForward;
 use crate::cluster::node_core::{AskOwner, Asker, Life, NodeCore, NodeEffect, NodeInput, OwnerEvent};
-use crate::cluster::{Envelope, EnvelopeError, ForwardedWrite, JoinFrom, Lease as NodeLease, NodeRef, Now, RoomFacts};
+use crate::cluster::{Envelope, EnvelopeError, ForwardedWrite, JoinFrom, Lease as NodeLease, NodeRef, Now};
 use crate::limits::{NODE_QUEUE_BYTES_MAX, NODE_QUEUE_ENTRIES_MAX};
 use crate::ports::{ClusterPorts, Inbound, InboundEvent, Ownership, Takeovers};
 use crate::shell::admission::{Admission, Lease, Permit, QueueLimits};
@@ -45,7 +46,7 @@ pub enum NodeMsg {
     /// A connection says something ephemeral.
     Signal(Box<Signal>, Permit),
     /// The log has answered a question in an owner's place.
-    FromLog(Box<FromLog>),
+    FromLog(FromLog),
     /// An operator looks.
     Look(Look),
 }
@@ -58,13 +59,6 @@ pub struct Asking {
     pub room: RoomId,
     pub ask: Ask,
     pub reply: ReplySlot,
-}
-
-/// What the log says of a room.
-pub struct FromLog {
-    pub room: RoomId,
-    pub reply: Waiter,
-    pub result: Result<RoomFacts, ErrorFrame>,
 }
 
 /// Who waits for what the node does.
@@ -106,6 +100,8 @@ pub struct Node {
     pub(super) stats: Arc<ClusterStats>,
     /// Owners that are open once all that came before is done.
     pub(super) opening: Vec<RoomId>,
+    /// What the log is asked in the place of owners.
+    pub(super) log_reads: LogReads,
     pub(super) is_over: bool,
     began: Instant,
     mailbox: mpsc::UnboundedReceiver<NodeMsg>,
@@ -153,6 +149,7 @@ impl Prepared {
             takeovers,
             stats,
             opening: Vec::new(),
+            log_reads: LogReads::new(),
             is_over: false,
             began: Instant::now(),
             mailbox,
@@ -207,10 +204,7 @@ impl Node {
                 self.cluster.looked_at(&room);
             }
             NodeMsg::Signal(signal, _permit) => self.feed(NodeInput::Signal(*signal)),
-            NodeMsg::FromLog(answer) => {
-                let FromLog { room, reply, result } = *answer;
-                self.answer_reader(&room, reply, result);
-            }
+            NodeMsg::FromLog(answer) => self.log_answered(answer),
             NodeMsg::Look(look) => look(&self.core),
         }
     }

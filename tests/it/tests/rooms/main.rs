@@ -6,6 +6,7 @@ mod active_limit;
 mod admission;
 mod cluster;
 mod cluster_input;
+mod cluster_log;
 mod desk;
 mod drain;
 mod idle_limit;

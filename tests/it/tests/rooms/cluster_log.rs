@@ -1,0 +1,100 @@
+//! What a node answers from the log where no owner answers.
+
+use std::sync::Arc;
+
+use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
+use rollcall_actors::ports::{Ownership, PortFuture};
+use rollcall_it::scribe::Scribe;
+use rollcall_it::together::Together;
+use rollcall_protocol::{ErrorCode, Hash, Seq};
+use tokio::sync::watch;
+
+use super::desk::Desk;
+use super::node::{NOON_MS, Node, ROOMY};
+
+/// As many as a node reads at once.
+const READS_MAX: usize = 4;
+
+/// Who owns what, until that is away.
+struct Leaving {
+    ownership: Arc<dyn Ownership>,
+    is_away: watch::Receiver<bool>,
+}
+
+impl Ownership for Leaving {
+    fn run<'a>(&'a self, command: &'a RedisCommand) -> PortFuture<'a, RedisAnswer> {
+        if *self.is_away.borrow() {
+            return Box::pin(std::future::ready(RedisAnswer::Failed("away".to_owned())));
+        }
+        self.ownership.run(command)
+    }
+}
+
+/// A node that can ask nobody but the log.
+async fn alone(together: &Together) -> Node {
+    let (away, is_away) = watch::channel(false);
+    let ownership = Arc::new(Leaving { ownership: Arc::new(together.ownership.clone()), is_away });
+    let node = Node::join_with(together, "alone", ROOMY, ownership).await;
+    away.send_replace(true);
+    node
+}
+
+#[tokio::test]
+async fn what_somebody_has_seen_behind_a_damage_is_no_other_history() {
+    let together = Together::at(NOON_MS);
+    let mut scribe = Scribe::activate(&*together.log, "room", 1).await;
+    let mut entries = scribe.messages(5);
+    let good = entries[1].hash;
+    entries[2].hash = Hash([7; 32]);
+    scribe.commit(&*together.log, entries).await;
+    let node = alone(&together).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    let beyond = [(3, None), (3, Some(Hash([7; 32]))), (5, None), (9, Some(Hash([9; 32])))];
+    let beyond = beyond.map(|(after, hash)| ann.ask_join(Some(after), hash));
+    let (before, other) = (ann.ask_join(Some(2), Some(good)), ann.ask_join(Some(2), Some(Hash([9; 32]))));
+    for id in beyond {
+        let error = ann.joined(id).await.unwrap_err();
+        assert_eq!((error.code, error.retryable), (ErrorCode::Unavailable, true), "it may be restored");
+    }
+    assert_eq!(ann.joined(before).await.unwrap().joined.head, Seq::new(2), "what comes before the damage is read");
+    assert_eq!(ann.joined(other).await.unwrap_err().code, ErrorCode::Diverged);
+}
+
+#[tokio::test]
+async fn everybody_who_asks_the_log_for_one_room_shares_one_read_of_it() {
+    let together = Together::at(NOON_MS);
+    let mut scribe = Scribe::activate(&*together.log, "room", 1).await;
+    let written = scribe.commit_messages(&*together.log, 5).await;
+    let node = alone(&together).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    let at_head: Vec<u64> = (0..50).map(|_| ann.ask_join(None, None)).collect();
+    let behind: Vec<u64> = (0..50).map(|_| ann.ask_join(Some(2), Some(written[1].hash))).collect();
+    for id in at_head.into_iter().chain(behind) {
+        assert_eq!(ann.joined(id).await.unwrap().joined.head, Seq::new(5));
+    }
+    let reads = node.log.take_ranges_read();
+    assert_eq!(reads.len(), 2, "the room, and the entry that all have who are behind: {reads:?}");
+}
+
+#[tokio::test]
+async fn a_node_reads_few_rooms_at_once_from_the_log() {
+    let together = Together::at(NOON_MS);
+    let node = alone(&together).await;
+    node.log.reads.hold();
+    let mut desks = Vec::new();
+    for number in 0..3 * READS_MAX {
+        let name = format!("room{number}");
+        Scribe::activate(&*together.log, &name, 1).await.commit_messages(&*together.log, 1).await;
+        let mut desk = Desk::at(&node, &name, "ann");
+        let id = desk.ask_view();
+        desks.push((desk, id));
+    }
+    for _ in 0..3 * READS_MAX / READS_MAX {
+        // All of them wait by now, for the log or for a place.
+        node.log.reads.until_waiting(READS_MAX).await;
+        (0..READS_MAX).for_each(|_| node.log.reads.let_one_pass());
+    }
+    for (desk, id) in &mut desks {
+        desk.reply(*id).await;
+    }
+}
