@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rollcall_actors::ports::LogError;
-use rollcall_actors::shell::{Ask, Frame, JoinRequest, Pulled, RoomHandle, Subscribed, expired};
+use rollcall_actors::shell::{Ask, Frame, JoinRequest, Pulled, RoomHandle, Subscribed, TailEnd, expired};
 use rollcall_protocol::{ErrorCode, ErrorFrame, Left, Outgoing, OutgoingPush, RoomId, Seq};
 
 use super::connection::{Connection, End};
@@ -31,7 +31,10 @@ impl Connection {
             let Some((handle, cursor)) = self.look(&room) else { continue };
             let pulled = match handle.tail().pull(cursor, frames, bytes) {
                 Pulled::Nothing => continue,
-                Pulled::Ended => {
+                Pulled::Ended(why) => {
+                    if let Some(joined) = self.rooms.get_mut(&room) {
+                        joined.has_diverged |= why == TailEnd::Diverged;
+                    }
                     self.rejoin(&room, 0);
                     continue;
                 }
@@ -79,6 +82,8 @@ impl Connection {
         self.gateway.metrics.sent(frames.len() as u64, given as u64, cursor.since(began));
         if let Some(joined) = self.rooms.get_mut(&room) {
             joined.cursor = cursor;
+            joined.hash =
+                frames.last().and_then(|frame| frame.entries().last()).map(|entry| entry.hash).or(joined.hash);
         }
         if cursor < handle.tail().head() {
             self.due.push_back(room);
@@ -120,8 +125,10 @@ impl Connection {
                     if !self.rooms.contains(&room) {
                         self.gateway.metrics.subscribed();
                     }
-                    let cursor = subscribed.cursor;
-                    self.rooms.insert(JoinedRoom { room: room.clone(), cursor, link: Link::Live(subscribed) });
+                    let (cursor, told) = (subscribed.cursor, &subscribed.joined);
+                    let hash = (told.head == cursor).then_some(told.hash);
+                    let link = Link::Live(subscribed);
+                    self.rooms.insert(JoinedRoom { room: room.clone(), cursor, hash, has_diverged: false, link });
                     self.due.push_back(room);
                 }
             }
@@ -135,6 +142,7 @@ impl Connection {
         match result {
             Ok(subscribed) => {
                 joined.link = Link::Live(subscribed);
+                joined.has_diverged = false;
                 self.due.push_back(room);
             }
             Err(error) if error.retryable && tries < RETRIES_MAX => {
@@ -153,7 +161,7 @@ impl Connection {
             device: self.who.device.clone(),
             rights: self.who.identity.rights(room),
             after: Some(joined.cursor),
-            hash: None,
+            hash: joined.hash.filter(|_| joined.has_diverged),
         };
         self.rejoins += 1;
         let id = REJOIN | self.rejoins;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rollcall_actors::shell::Subscribed;
-use rollcall_protocol::{RoomId, Seq};
+use rollcall_protocol::{Hash, RoomId, Seq};
 
 /// The rooms that a connection joined, by name. One or two as a rule, so they lie in a sorted row, not in a tree.
 #[derive(Debug, Default)]
@@ -18,6 +18,11 @@ pub struct JoinedRoom {
     pub room: RoomId,
     /// The last entry that the connection was given.
     pub cursor: Seq,
+    /// The hash of that entry, where it was given or told.
+    pub hash: Option<Hash>,
+    /// What was given is perhaps not what the log has: to be shown when the room is joined again. Where rooms only move it is not, since
+    /// comparing it may cost a read of the log for each reader.
+    pub has_diverged: bool,
     /// How it hangs on the room.
     pub link: Link,
 }

@@ -21,7 +21,7 @@ use super::handle::{Ask, Asker, RoomHandle};
 use super::inbox::Inbox;
 use super::room_actor::RoomMsg;
 use super::rooms::Rooms;
-use super::tail::RingLimits;
+use super::tail::{RingLimits, TailEnd};
 use crate::ports::{ClusterPorts, Log, Ports};
 use crate::room::Refusal;
 
@@ -316,7 +316,7 @@ impl Shared {
     pub fn forget(&self, handle: &Arc<RoomHandle>) {
         handle.admission.close();
         self.rooms().remove(handle);
-        handle.tail.end();
+        handle.tail.end(TailEnd::Moved);
     }
 
     /// Notes that a room could not be activated, and returns what is told to those who wait for it.

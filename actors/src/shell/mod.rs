@@ -44,4 +44,4 @@ pub use handle::{Ask, Asker, RoomHandle, Subscribed, Viewed};
 pub use inbox::{Doorbell, Inbox, Mail, Reply};
 pub use request::{ChangeRequest, JoinRequest, RoomView, ViewRequest, WriteRequest, diverged, expired};
 pub use sessions::{Session, Sessions};
-pub use tail::{Pulled, RingLimits, Tail};
+pub use tail::{Pulled, RingLimits, Tail, TailEnd};

@@ -37,7 +37,7 @@ struct Ring {
     head: Seq,
     /// How many redactions were shown.
     redactions: u64,
-    ended: bool,
+    ended: Option<TailEnd>,
 }
 
 /// What lies past a cursor.
@@ -50,13 +50,22 @@ pub enum Pulled {
     /// More than the ring holds: read the log, up to this head.
     Behind(Seq),
     /// The room is over here: join it again, from the cursor.
-    Ended,
+    Ended(TailEnd),
+}
+
+/// Why a tail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailEnd {
+    /// The room was given up, or is owned elsewhere: what was shown is as good as it was.
+    Moved,
+    /// What was shown is not what the log has. Whoever joins again shows the hash of what it was given.
+    Diverged,
 }
 
 impl Tail {
     /// Makes the tail of a room that is being activated.
     pub fn new(room: RoomId, limits: RingLimits) -> Arc<Self> {
-        let ring = Ring { frames: VecDeque::new(), entries: 0, bytes: 0, head: Seq::ZERO, redactions: 0, ended: false };
+        let ring = Ring { frames: VecDeque::new(), entries: 0, bytes: 0, head: Seq::ZERO, redactions: 0, ended: None };
         Arc::new(Self { room, limits, ring: RwLock::new(ring), readers: Mutex::new(Slab::new()) })
     }
 
@@ -96,8 +105,8 @@ impl Tail {
     }
 
     /// Ends the tail: who reads it is told to join again.
-    pub fn end(&self) {
-        self.ring_mut().ended = true;
+    pub fn end(&self, why: TailEnd) {
+        self.ring_mut().ended.get_or_insert(why);
         self.ring_all();
     }
 
@@ -105,8 +114,8 @@ impl Tail {
     /// always, if there is one.
     pub fn pull(&self, cursor: Seq, frames_max: usize, bytes_max: usize) -> Pulled {
         let ring = self.ring();
-        if ring.ended {
-            return Pulled::Ended;
+        if let Some(why) = ring.ended {
+            return Pulled::Ended(why);
         }
         if cursor >= ring.head {
             return Pulled::Nothing;

@@ -18,6 +18,7 @@ use crate::shell::handle::{Ask, Subscribed, Viewed, moving};
 use crate::shell::replies::{Asked, Forwarded, ReadReply, WriteReply};
 use crate::shell::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use crate::shell::room_actor::RoomMsg;
+use crate::shell::tail::TailEnd;
 
 /// Size of the bodies that a room which is shown is brought up to date with at once, in bytes.
 const REPAIR_BYTES_MAX: usize = 1024 * 1024;
@@ -83,18 +84,17 @@ impl Node {
             }
             NodeEffect::Open { room, .. } => {
                 tracing::debug!(%room, "an owner answers");
-                self.shown.end(&room);
+                self.shown.end(&room, TailEnd::Moved);
                 self.opening.push(room);
             }
             NodeEffect::Closed { room, reason } => self.closed(&room, reason),
             NodeEffect::Begin { room, head, .. } => self.shown.begin(&room, head),
             NodeEffect::Deliver { room, entries } => self.shown.deliver(&room, entries),
-            NodeEffect::Ended { room, reason } => {
-                if reason == replica::StopReason::Diverged {
-                    self.stats.rooms_diverged.count();
-                    tracing::error!(%room, "what was shown of a room is not what its log has; its readers join again");
-                }
-                self.shown.end(&room);
+            NodeEffect::Ended { room, reason: replica::StopReason::Idle } => self.shown.end(&room, TailEnd::Moved),
+            NodeEffect::Ended { room, reason: replica::StopReason::Diverged } => {
+                self.stats.rooms_diverged.count();
+                tracing::error!(%room, "what was shown of a room is not what its log has; its readers join again");
+                self.shown.end(&room, TailEnd::Diverged);
             }
             NodeEffect::Answer { reply, answer } => match reply {
                 Waiter::Write(reply) => reply.forwarded(answer),

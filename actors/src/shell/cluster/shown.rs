@@ -10,7 +10,7 @@ use super::handle::Cluster;
 use crate::ports::Log;
 use crate::shell::admission::{Admission, QueueLimits};
 use crate::shell::handle::RoomHandle;
-use crate::shell::tail::{RingLimits, Tail};
+use crate::shell::tail::{RingLimits, Tail, TailEnd};
 
 /// Nothing is asked of such a room's handle.
 const NOTHING: QueueLimits = QueueLimits { entries_max: 0, bytes_max: 0 };
@@ -66,7 +66,7 @@ impl Shown {
     /// Begins to show a room from a head on; who read it before joins again.
     pub fn begin(&mut self, room: &RoomId, head: Seq) {
         if self.rooms.get(room).is_some_and(|shown| shown.has_begun) {
-            self.end(room);
+            self.end(room, TailEnd::Moved);
         }
         let handle = self.handle(room);
         handle.tail.begin(head);
@@ -84,9 +84,9 @@ impl Shown {
     }
 
     /// Shows a room no more; who reads it joins again.
-    pub fn end(&mut self, room: &RoomId) {
+    pub fn end(&mut self, room: &RoomId, why: TailEnd) {
         if let Some(shown) = self.rooms.remove(room) {
-            shown.handle.tail.end();
+            shown.handle.tail.end(why);
         }
     }
 }

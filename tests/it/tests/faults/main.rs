@@ -3,6 +3,7 @@
 
 mod durability;
 mod expiry;
+mod restored;
 mod rooms;
 
 /// Warnings and errors of a server whose log or rooms are made to fail.

@@ -92,7 +92,7 @@ async fn readers_are_told_and_the_dead_room_is_let_go() {
     let id = ann.send(2, "never stored");
     stuck.panic();
     assert_eq!(ann.retryable(id).await, Refusal::OutcomeUnknown);
-    until(|| matches!(tail.pull(Seq::ZERO, 1, 1), Pulled::Ended)).await;
+    until(|| matches!(tail.pull(Seq::ZERO, 1, 1), Pulled::Ended(_))).await;
     until(|| node.directory.active_rooms() == 0).await;
     drop((reader, tail));
     until(|| handle.upgrade().is_none() && its_tail.upgrade().is_none()).await;

@@ -55,7 +55,7 @@ impl Reader {
                 self.pages += 1;
             }
             Pulled::Nothing => self.desk.inbox.rung().await,
-            Pulled::Ended => self.rejoin().await,
+            Pulled::Ended(_) => self.rejoin().await,
         }
     }
 

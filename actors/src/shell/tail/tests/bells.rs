@@ -102,7 +102,7 @@ fn every_reader_hears_a_batch_and_the_end_once_until_it_looks() {
     assert_eq!(bells.iter().map(|bell| rings(bell)).collect::<Vec<_>>(), [1, 1, 1]);
     tail.take_down(keys[1]);
     bells.iter().for_each(|bell| bell.lower());
-    tail.end();
+    tail.end(TailEnd::Moved);
     assert_eq!(bells.iter().map(|bell| rings(bell)).collect::<Vec<_>>(), [1, 0, 1]);
 }
 

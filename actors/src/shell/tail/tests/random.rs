@@ -108,7 +108,7 @@ impl World {
                 Frame::cut(&self.room.room, page)
             }
             Pulled::Frames(frames) => frames,
-            Pulled::Ended => unreachable!("nobody ended the room"),
+            Pulled::Ended(_) => unreachable!("nobody ended the room"),
         };
         assert!(!frames.is_empty() && frames.len() <= frames_max.max(1));
         let weights: Vec<usize> = frames.iter().map(|frame| frame.weight_bytes()).collect();

@@ -35,7 +35,7 @@ fn pull(tail: &Tail, cursor: u64, frames_max: usize, bytes_max: usize) -> Got {
         }
         Pulled::Nothing => Got::Nothing,
         Pulled::Behind(head) => Got::Behind(head.get()),
-        Pulled::Ended => Got::Ended,
+        Pulled::Ended(_) => Got::Ended,
     }
 }
 
@@ -55,7 +55,7 @@ fn each_cursor_gets_what_lies_past_it() {
     for cursor in [16, 17, rollcall_protocol::NUMBER_MAX] {
         assert_eq!(pull(&tail, cursor, ALL, ALL), Got::Nothing, "{cursor} is at or beyond the head");
     }
-    tail.end();
+    tail.end(TailEnd::Moved);
     for cursor in [0, 12, 16, 99] {
         assert_eq!(pull(&tail, cursor, ALL, ALL), Got::Ended);
     }
