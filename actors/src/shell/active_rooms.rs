@@ -13,6 +13,8 @@ use crate::limits::{ROOM_REST_MS, ROOM_SPACE_PAUSE_MS};
 /// The rooms by their names.
 pub struct ActiveRooms {
     rooms: HashMap<RoomId, Arc<RoomHandle>>,
+    /// Of a cluster: those that are about to be, which nobody finds yet.
+    starting: HashMap<RoomId, Arc<RoomHandle>>,
     /// How long an idle room stays.
     idle: Duration,
     /// How many of them stay.
@@ -35,8 +37,15 @@ pub struct Inserted {
 impl ActiveRooms {
     /// Begins without rooms.
     pub fn new(idle: Duration, idle_rooms_max: usize, active_rooms_max: usize) -> Self {
-        let mut rooms =
-            Self { rooms: HashMap::new(), idle, idle_rooms_max, active_rooms_max, crowded_until: None, sweep_at: 0 };
+        let mut rooms = Self {
+            rooms: HashMap::new(),
+            starting: HashMap::new(),
+            idle,
+            idle_rooms_max,
+            active_rooms_max,
+            crowded_until: None,
+            sweep_at: 0,
+        };
         rooms.plan_sweep();
         rooms
     }
@@ -60,7 +69,7 @@ impl ActiveRooms {
     /// idle for longest, several at once, so that the look at every room is not for one alone. Where hardly any is idle, the
     /// next look waits a moment.
     pub fn make_space(&mut self, now: Instant, give_up: impl FnMut(&RoomHandle)) -> bool {
-        if self.rooms.len() < self.active_rooms_max {
+        if self.taken() < self.active_rooms_max {
             return true;
         }
         if self.crowded_until.is_some_and(|until| now < until) {
@@ -73,11 +82,24 @@ impl ActiveRooms {
         let idle = longest_idle(idle_since, wanted, now);
         self.close_idle(now, idle, give_up);
         self.plan_sweep();
-        self.rooms.len() < self.active_rooms_max
+        self.taken() < self.active_rooms_max
+    }
+
+    /// Returns how many places are taken.
+    fn taken(&self) -> usize {
+        self.rooms.len() + self.starting.len()
+    }
+
+    /// Keeps a place for a room that is to be added, or removed, when the log has answered; unless that was already.
+    pub fn keep_place(&mut self, handle: Arc<RoomHandle>) {
+        if !handle.admission.is_closed() {
+            self.starting.insert(handle.tail.room().clone(), handle);
+        }
     }
 
     /// Adds a room, in the place of an older actor of it.
     pub fn insert(&mut self, handle: Arc<RoomHandle>) -> Inserted {
+        remove_from(&mut self.starting, &handle);
         self.rooms.insert(handle.tail.room().clone(), handle);
         let sweep_is_due = self.rooms.len() >= self.sweep_at;
         if sweep_is_due {
@@ -88,10 +110,8 @@ impl ActiveRooms {
 
     /// Removes this very actor of a room, but no later one.
     pub fn remove(&mut self, handle: &Arc<RoomHandle>) {
-        let room = handle.tail.room();
-        if self.rooms.get(room).is_some_and(|current| Arc::ptr_eq(current, handle)) {
-            self.rooms.remove(room);
-        }
+        remove_from(&mut self.starting, handle);
+        remove_from(&mut self.rooms, handle);
     }
 
     /// Closes and removes the rooms that are idle for too long, and of too many the longest idle, and lets those rest of which
@@ -136,6 +156,14 @@ impl ActiveRooms {
     fn plan_sweep(&mut self) {
         let rooms = self.rooms.len();
         self.sweep_at = rooms + (rooms.max(self.idle_rooms_max) / 8).max(1);
+    }
+}
+
+/// Removes this very actor of a room, but no later one.
+fn remove_from(rooms: &mut HashMap<RoomId, Arc<RoomHandle>>, handle: &Arc<RoomHandle>) {
+    let room = handle.tail.room();
+    if rooms.get(room).is_some_and(|current| Arc::ptr_eq(current, handle)) {
+        rooms.remove(room);
     }
 }
 

@@ -41,10 +41,16 @@ impl Rooms {
     }
 
     /// Starts the actor of a room, which nobody finds before it is [opened](Self::open); none where as many rooms are active as may
-    /// be.
+    /// be, which the link says.
     pub fn start_for_cluster(&self, cluster: &Cluster, room: &RoomId, link: OwnerLink) -> Option<Arc<RoomHandle>> {
         let has_space = self.shared.rooms().make_space(Instant::now(), super::directory::give_up);
-        has_space.then(|| self.start(room, Some((cluster, link))))
+        if !has_space {
+            link.no_space();
+            return None;
+        }
+        let handle = self.start(room, Some((cluster, link)));
+        self.shared.rooms().keep_place(Arc::clone(&handle));
+        Some(handle)
     }
 
     /// Starts the actor of a room.

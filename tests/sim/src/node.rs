@@ -363,7 +363,7 @@ impl World {
     fn owner_event_noted(&mut self, room: &RoomId, event: &OwnerEvent) {
         match event {
             OwnerEvent::Activated { .. } => self.totals.count("owners activated"),
-            OwnerEvent::NotActivated => self.totals.count("activations failed"),
+            OwnerEvent::NotActivated | OwnerEvent::NoSpace => self.totals.count("activations failed"),
             OwnerEvent::Stopped { reason } => self.totals.count(match reason {
                 room::StopReason::Fenced => "owners fenced",
                 room::StopReason::Drained => "owners drained",

@@ -139,9 +139,10 @@ impl<T> Device<T> {
         given_up
     }
 
-    /// Gives everything back.
-    pub fn into_waiting(self) -> impl Iterator<Item = T> {
-        self.writes.into_iter().map(|pending| pending.reply)
+    /// Gives back what no copy was ever sent of: the last writes.
+    pub fn take_unsent(&mut self) -> Vec<T> {
+        let sent = self.writes.iter().take_while(|pending| !pending.copies.is_empty()).count();
+        self.writes.drain(sent..).map(|pending| pending.reply).collect()
     }
 
     /// Returns what is to be sent now: the first writes that are not on their way, as many as fit into `bytes_max` with those that

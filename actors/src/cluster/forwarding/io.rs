@@ -37,8 +37,8 @@ pub enum ForwardInput<T> {
         /// Which one.
         from: NodeRef,
     },
-    /// The room is shown here no more: everybody is told that the outcome is unknown.
-    Stop,
+    /// No node can own the room now: what was never sent to one is answered with this.
+    Refuse(ErrorFrame),
 }
 
 /// The answer to a write, as the client gets it.

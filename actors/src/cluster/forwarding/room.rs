@@ -84,12 +84,7 @@ impl<T> Forwarding<T> {
                     self.change_owner(now_ms, None, effects);
                 }
             }
-            ForwardInput::Stop => {
-                self.deadlines.clear();
-                for device in std::mem::take(&mut self.devices).into_values() {
-                    effects.extend(device.into_waiting().map(unknown));
-                }
-            }
+            ForwardInput::Refuse(error) => self.refuse(now_ms, &error, effects),
         }
     }
 
@@ -136,6 +131,17 @@ impl<T> Forwarding<T> {
             }
         }
         self.find_owner(now_ms, effects);
+    }
+
+    fn refuse(&mut self, now_ms: u64, error: &ErrorFrame, effects: &mut Vec<ForwardEffect<T>>) {
+        let keys: Vec<SenderKey> = self.devices.keys().cloned().collect();
+        for key in keys {
+            let refused = self.devices.get_mut(&key).map_or_else(Vec::new, Device::take_unsent);
+            self.unanswered -= refused.len();
+            let answer = |reply| ForwardEffect::Answer { reply, answer: Err(error.clone()) };
+            effects.extend(refused.into_iter().map(answer));
+            self.send(now_ms, &key, effects);
+        }
     }
 
     fn reply(&mut self, now_ms: u64, reply: SubmitReply, effects: &mut Vec<ForwardEffect<T>>) {

@@ -127,6 +127,15 @@ impl<T> NodeCore<T> {
         }
     }
 
+    /// Answers everybody here who waits with an error.
+    pub(super) fn refuse_questions(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, error: &ErrorFrame) {
+        let own = std::mem::take(&mut self.room(room).questions.own);
+        turn.effects.extend(own.into_values().map(|Pending { reply, ask, .. }| {
+            let (room, result) = (room.clone(), Err(error.clone()));
+            NodeEffect::Told { room, ask, reply, result }
+        }));
+    }
+
     /// Takes the answer to a question of this node.
     pub(super) fn told(&mut self, turn: &mut Turn<'_, T>, told: Told) {
         let Told { correlation, room, result } = told;

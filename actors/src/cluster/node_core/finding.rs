@@ -10,6 +10,7 @@ use crate::cluster::envelope::Payload;
 use crate::cluster::forwarding::ForwardInput;
 use crate::cluster::ownership::{ActivateWith, Reason, Seat, SeekEffect, SeekInput, Seeking, Surroundings};
 use crate::cluster::replica::{self, OwnerAnswer};
+use crate::room::Refusal;
 
 /// A hint who owns a room is followed at most this often, in milliseconds: two nodes may each take the other for the owner.
 const HINT_APART_MS: u64 = 1_000;
@@ -53,7 +54,7 @@ impl<T> NodeCore<T> {
             return;
         }
         let around = Surroundings {
-            takes_rooms: self.lease.takes_rooms(),
+            takes_rooms: self.lease.takes_rooms() && !state.search.passed_over.contains(&self.me.node),
             peers: &self.peers,
             passed_over: &state.search.passed_over,
             draw: turn.draw(life),
@@ -114,10 +115,20 @@ impl<T> NodeCore<T> {
             }
             Seat::Here(with) => self.start_owner(turn, room, with),
             Seat::Nowhere => {
-                self.room(room).search.passed_over.clear();
+                let passed_over = std::mem::take(&mut self.room(room).search.passed_over);
                 self.owner_found(turn, room, None, OwnerAnswer::Unknown);
+                if passed_over.contains(&self.me.node) {
+                    self.refuse_for_space(turn, room);
+                }
             }
         }
+    }
+
+    /// Refuses what waits here for an owner, which no node has space for.
+    fn refuse_for_space(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+        let error = Refusal::TooManyRooms.to_frame(true);
+        self.tell_forwarding(turn, room, ForwardInput::Refuse(error.clone()));
+        self.refuse_questions(turn, room, &error);
     }
 
     fn is_wanted_for_writing(&mut self, room: &RoomId) -> bool {

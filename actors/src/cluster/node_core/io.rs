@@ -187,6 +187,8 @@ pub enum OwnerEvent {
     },
     /// The room could not be activated; the owner is gone.
     NotActivated,
+    /// As many rooms are active here as may be, so that the log was not asked; there is no owner.
+    NoSpace,
     /// A batch was committed.
     Committed {
         /// What.

@@ -44,6 +44,11 @@ impl<T> NodeCore<T> {
                 self.activated(turn, room, fence, replaced, standing);
             }
             OwnerEvent::NotActivated => self.not_activated(turn, room),
+            OwnerEvent::NoSpace => {
+                let me = self.me.node.clone();
+                self.room(room).search.passed_over.insert(me);
+                self.not_activated(turn, room);
+            }
             OwnerEvent::Committed { entries, floor, replies } => self.committed(turn, room, entries, floor, replies),
             OwnerEvent::Replied(replies) => self.replied(turn, replies),
             OwnerEvent::Stopped { reason } => self.stopped(turn, room, reason),

@@ -133,7 +133,6 @@ impl Node {
     fn start_owner(&mut self, room: RoomId, life: Life, with: ActivateWith) {
         tracing::debug!(%room, epoch = with.epoch.get(), "activates an owner");
         let link = OwnerLink::new(self.cluster.clone(), room.clone(), life, with);
-        // Where as many rooms are active as may be the link is dropped, and says that the room was not activated.
         if let Some(handle) = self.rooms.start_for_cluster(&self.cluster, &room, link) {
             self.owners.insert(room, Owner { life, handle, watched: None });
         }

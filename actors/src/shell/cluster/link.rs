@@ -49,6 +49,11 @@ impl OwnerLink {
         }
     }
 
+    /// Says that the log was not asked, since as many rooms are active here as may be.
+    pub fn no_space(mut self) {
+        self.last = Some(OwnerEvent::NoSpace);
+    }
+
     /// Says that the owner has ended, and why.
     pub fn stopped(mut self, reason: StopReason) {
         self.last = Some(OwnerEvent::Stopped { reason });

@@ -1,11 +1,13 @@
 //! No more rooms than a limit are active, however many are joined.
 
+use rollcall_actors::cluster::node_core::RoomRole;
 use rollcall_actors::room::Refusal;
 use rollcall_actors::shell::RoomSettings;
+use rollcall_it::together::Together;
 use rollcall_protocol::ErrorCode;
 
 use super::desk::{Desk, ack};
-use super::node::{Node, ROOMY, in_time, room};
+use super::node::{NOON_MS, Node, ROOMY, in_time, room};
 use super::reader::Reader;
 
 /// Rooms leave for the limit alone.
@@ -66,4 +68,37 @@ async fn where_all_rooms_are_joined_one_more_is_refused_until_one_is_left() {
     })
     .await;
     assert_eq!(node.directory.active_rooms(), 3);
+}
+
+/// Returns how many rooms a node of a cluster owns, or is about to.
+async fn owned(node: &Node) -> usize {
+    let reports = node.directory.cluster().unwrap().rooms(None, 100).await;
+    reports.iter().filter(|report| matches!(report.role, RoomRole::Owner | RoomRole::Moving)).count()
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_does_not_begin_with_more_rooms_than_it_may_have() {
+    let together = Together::at(NOON_MS);
+    let node = Node::join(&together, "alone", at_most(3)).await;
+    node.log.activations.hold();
+    let mut desks = Vec::new();
+    for number in 0..20 {
+        let mut desk = Desk::at(&node, &name(number), "ann");
+        let id = desk.send(1, "first");
+        desks.push((desk, id));
+    }
+    node.log.activations.until_waiting(3).await;
+    // All others are told, while the first three wait for the log.
+    let mut refused = 0;
+    for (desk, id) in desks.iter_mut().skip(3) {
+        let error = desk.outcome(*id).await.unwrap_err();
+        assert_eq!((error.code, error.retryable), (ErrorCode::Busy, true));
+        refused += 1;
+    }
+    assert_eq!((refused, owned(&node).await), (17, 3));
+    node.log.activations.release();
+    for (mut desk, _) in desks {
+        assert_eq!(desk.persist(1, "first").await.seq, ack(2).seq, "an idle one leaves for it");
+        assert!(node.directory.active_rooms() <= 3);
+    }
 }

@@ -5,7 +5,7 @@ use crate::cluster::envelope::{Payload, Watch};
 use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent};
 use crate::cluster::ownership::owner_key;
 use crate::cluster::{Replaced, Takeover};
-use crate::room::StopReason;
+use crate::room::{Refusal, StopReason};
 
 #[test]
 fn a_room_that_nobody_owns_is_activated_where_it_is_written_to() {
@@ -122,4 +122,31 @@ fn a_node_that_lives_and_does_not_activate_a_room_is_passed_over() {
     let mut wanted = desk.receive("b", Payload::NotOwner { room: room.clone(), hint: None });
     wanted.extend(desk.pass(1_000));
     assert!(started(&wanted).is_some(), "this node takes it: {wanted:?}");
+}
+
+#[test]
+fn a_room_that_no_node_has_space_for_is_refused_until_one_has() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    let mut wanted = desk.owner(owner, OwnerEvent::NoSpace);
+    wanted.extend(desk.pass(500));
+    let busy = Refusal::TooManyRooms.to_frame(true);
+    assert!(wanted.contains(&NodeEffect::Answer { reply: "first", answer: Err(busy) }), "{wanted:?}");
+    assert_eq!(started(&wanted), None);
+    assert_eq!(desk.redis.get(&owner_key(&room())), None);
+    // Whoever comes again finds out again.
+    let mut wanted = desk.give(NodeInput::Write { room: room(), write: write("again", 1) });
+    wanted.extend(desk.pass(1_000));
+    assert!(started(&wanted).is_some_and(|next| next > owner), "{wanted:?}");
+}
+
+#[test]
+fn a_room_that_this_node_has_no_space_for_goes_to_another() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.meet("b");
+    let mut wanted = desk.owner(owner, OwnerEvent::NoSpace);
+    wanted.extend(desk.pass(500));
+    assert!(sent(&wanted, "b").contains(&&Payload::Activate(room())), "{wanted:?}");
+    assert!(wanted.iter().all(|effect| !matches!(effect, NodeEffect::Answer { .. })), "{wanted:?}");
 }
