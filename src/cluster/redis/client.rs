@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::answers::{from_redis, to_redis};
-use super::connect::{ANSWER_LIMIT, Connection, Pauses, connect};
+use super::connect::{ANSWER_LIMIT, Connection, Opened, Pauses, connect, replaced};
 use super::error::RedisError;
 use super::settings::{RedisSettings, Servers};
 
@@ -92,7 +92,7 @@ impl RedisClient {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn check(settings: &RedisSettings) -> Result<String, RedisError> {
-        Ok(connect(&settings.read()?).await?.1)
+        Ok(connect(&settings.read()?).await?.version)
     }
 
     /// Returns whether Redis can be asked, and tells when that changes.
@@ -150,13 +150,18 @@ impl Shared {
         let mut told = None;
         loop {
             match connect(&self.servers).await {
-                Ok((connection, version)) => {
+                Ok(Opened { connection, version, server }) => {
                     let number = self.begin(connection);
                     tracing::info!(%version, "Redis answers");
                     told = None;
                     pauses = Pauses::new();
                     self.state.send_replace(RedisState::Connected { version, connection: number });
-                    self.broken.notified().await;
+                    tokio::select! {
+                        () = self.broken.notified() => {}
+                        () = replaced(&self.servers, server.as_ref()) => {
+                            tracing::info!("the Sentinels name another master; connecting again");
+                        }
+                    }
                     self.current().connection = None;
                     self.state.send_replace(RedisState::Away(None));
                 }

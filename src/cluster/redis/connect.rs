@@ -17,6 +17,10 @@ pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// How long a server may take to answer a command.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
+/// How often Sentinels are asked whether the master is still the master: one that was stopped wakes up as a master whom nobody else
+/// looks at, and it takes Sentinels about 10 s to tell it.
+const MASTER_ASKED_EVERY: Duration = Duration::from_secs(2);
+
 /// The wait for the first try after one that failed.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
@@ -55,6 +59,15 @@ impl Connection {
     }
 }
 
+/// A connection that was made for commands.
+pub(super) struct Opened {
+    pub connection: Connection,
+    /// The server's version.
+    pub version: String,
+    /// Which server it is, where it is one.
+    pub server: Option<ConnectionInfo>,
+}
+
 /// The waits between tries, which grow up to a second and are spread.
 #[derive(Debug)]
 pub(super) struct Pauses(Duration);
@@ -75,14 +88,15 @@ pub(super) fn config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_LIMIT)).set_response_timeout(Some(ANSWER_LIMIT))
 }
 
-/// Connects for commands, and checks that the server can be used. Returns its version too.
-pub(super) async fn connect(servers: &Servers) -> Result<(Connection, String), RedisError> {
+/// Connects for commands, and checks that the server can be used.
+pub(super) async fn connect(servers: &Servers) -> Result<Opened, RedisError> {
     match &servers.kind {
         Kind::Single(info) => connect_to_master(servers, info.clone()).await,
         Kind::Sentinel { .. } => connect_to_master(servers, find_master(servers).await?).await,
         Kind::Cluster(seeds) => {
             let (_, version) = first_that_answers(servers, seeds).await?;
-            Ok((Connection::Cluster(connect_to_cluster(servers, seeds).await?), version))
+            let connection = Connection::Cluster(connect_to_cluster(servers, seeds).await?);
+            Ok(Opened { connection, version, server: None })
         }
     }
 }
@@ -93,6 +107,18 @@ pub(super) async fn subscription_server(servers: &Servers) -> Result<ConnectionI
         Kind::Single(info) => Ok(info.clone()),
         Kind::Sentinel { .. } => find_master(servers).await,
         Kind::Cluster(seeds) => Ok(first_that_answers(servers, seeds).await?.0),
+    }
+}
+
+/// Returns when the Sentinels name another master than this one; never where there are no Sentinels.
+pub(super) async fn replaced(servers: &Servers, master: Option<&ConnectionInfo>) {
+    let (Kind::Sentinel { .. }, Some(master)) = (&servers.kind, master) else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(MASTER_ASKED_EVERY).await;
+        // Sentinels that do not answer replace nobody.
+        if find_master(servers).await.is_ok_and(|now| now.addr() != master.addr()) {
+            return;
+        }
     }
 }
 
@@ -117,14 +143,14 @@ fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
     }
 }
 
-async fn connect_to_master(servers: &Servers, info: ConnectionInfo) -> Result<(Connection, String), RedisError> {
-    let mut connection = open(servers, info).await?;
+async fn connect_to_master(servers: &Servers, info: ConnectionInfo) -> Result<Opened, RedisError> {
+    let mut connection = open(servers, info.clone()).await?;
     let about = About::read(&mut connection).await?;
     about.check(false)?;
     if !about.is_master {
         return Err(RedisError::Replica);
     }
-    Ok((Connection::One(connection), about.version))
+    Ok(Opened { connection: Connection::One(connection), version: about.version, server: Some(info) })
 }
 
 /// Asks all at once, since some may be stopped: returns the first that answers as a part of a cluster, and its version.

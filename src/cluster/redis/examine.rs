@@ -48,7 +48,7 @@ pub async fn examine(settings: &RedisSettings) -> Vec<Finding> {
         Err(error) => return vec![Finding::failed("redis.reachable", &error)],
     };
     let mut connection = match connect(&servers).await {
-        Ok((connection, _)) => connection,
+        Ok(opened) => opened.connection,
         Err(error) => return vec![unusable(&error)],
     };
     let mut findings = about(&mut connection).await;

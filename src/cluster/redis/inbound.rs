@@ -128,7 +128,7 @@ async fn subscribe(
                 let _ = events.send(InboundEvent::Subscribed);
                 told = None;
                 pauses = Pauses::new();
-                subscription.ended().await;
+                subscription.ended(&servers).await;
                 is_over.store(true, Ordering::Release);
                 tracing::info!(%channel, "the subscription has ended; subscribing again");
                 let _ = events.send(InboundEvent::Interrupted);

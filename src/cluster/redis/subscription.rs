@@ -9,7 +9,7 @@ use redis::{ConnectionInfo, PushInfo, PushKind, RedisError as DriverError, Value
 use rollcall_actors::ports::NodeId;
 use tokio::sync::{Notify, watch};
 
-use super::connect::{ANSWER_LIMIT, at_address, config, limited, subscription_server};
+use super::connect::{ANSWER_LIMIT, at_address, config, limited, replaced, subscription_server};
 use super::error::RedisError;
 use super::settings::Servers;
 
@@ -30,6 +30,8 @@ pub(super) type OnMessage = Arc<dyn Fn(Bytes) + Send + Sync>;
 /// A subscription that was confirmed.
 pub(super) struct Subscription {
     connection: MultiplexedConnection,
+    /// Which server it is.
+    at: ConnectionInfo,
     events: Arc<Events>,
 }
 
@@ -68,7 +70,7 @@ impl Subscription {
             pushed.take(push, &own, &on_message);
             Ok::<(), std::convert::Infallible>(())
         });
-        let client = servers.client(at)?;
+        let client = servers.client(at.clone())?;
         let mut connection = limited(client.get_multiplexed_async_connection_with_config(&config)).await?;
         if let Err(refused) = cmd("SSUBSCRIBE").arg(channel).query_async::<Value>(&mut connection).await {
             return Ok(Err(refused));
@@ -78,11 +80,20 @@ impl Subscription {
             Ok(Ok(_)) => {}
             _ => return Err(RedisError::TimedOut),
         }
-        Ok(Ok(Self { connection, events }))
+        Ok(Ok(Self { connection, at, events }))
     }
 
-    /// Returns when the subscription has ended: the connection is gone, silent, or the channel has moved to another server.
-    pub async fn ended(&mut self) {
+    /// Returns when the subscription has ended: the connection is gone, silent, the channel has moved to another server, or the
+    /// Sentinels name another master.
+    pub async fn ended(&mut self, servers: &Servers) {
+        let at = self.at.clone();
+        tokio::select! {
+            () = self.lost() => {}
+            () = replaced(servers, Some(&at)) => {}
+        }
+    }
+
+    async fn lost(&mut self) {
         loop {
             tokio::select! {
                 () = self.events.ended.notified() => return,

@@ -7,8 +7,8 @@ use rollcall::cluster::redis::{Inbound, RedisBus, RedisClient, RedisError, Redis
 use rollcall::config::Secret;
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
 use rollcall_actors::ports::{Bus as _, InboundEvent};
-use rollcall_redis_tests::{LIMIT, connected, next, node, room, run_until_answered};
-use rollcall_services::{RedisSentinel, unless_skipped};
+use rollcall_redis_tests::{LIMIT, connected, connected_after, next, node, room, run_until_answered};
+use rollcall_services::{RedisSentinel, Reply, unless_skipped};
 
 fn settings(sentinel: &RedisSentinel, master: &str) -> RedisSettings {
     let sentinels = sentinel.sentinel_urls().into_iter().map(Secret::new).collect();
@@ -47,4 +47,34 @@ async fn the_new_master_is_found_when_the_old_one_died() {
         }
         assert!(began.elapsed() < LIMIT, "nothing comes after the fail-over");
     }
+}
+
+/// Whom the Sentinels have replaced and who does not know it, takes writes and subscriptions that nobody else sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_replaced_and_goes_on_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(trio) = unless_skipped(RedisSentinel::start(folder.path())) else { return };
+    let settings = settings(&trio, trio.master_name());
+    let client = RedisClient::start(&settings).unwrap();
+    connected(&client).await;
+    let mut inbound = Inbound::start(&settings, &node("n1")).unwrap();
+    assert_eq!(next(&mut inbound).await, InboundEvent::Subscribed);
+
+    // The old master lives, and cannot be told.
+    let (old, ok) = (&trio.servers()[0], Reply::Text("OK".to_owned()));
+    assert_eq!(old.command(&["ACL", "SETUSER", "default", "-replicaof", "-slaveof"]).unwrap(), ok);
+    assert_eq!(trio.sentinels()[0].command(&["SENTINEL", "FAILOVER", trio.master_name()]).unwrap(), ok);
+    let new = &trio.servers()[trio.wait_until_replaced(0).unwrap()];
+    let role = old.command(&["ROLE"]).unwrap();
+    assert_eq!(role.as_list().first(), Some(&Reply::Text("master".to_owned())));
+
+    assert_eq!(next(&mut inbound).await, InboundEvent::Interrupted);
+    assert_eq!(next(&mut inbound).await, InboundEvent::Subscribed);
+    connected_after(&client, 1).await;
+    run_until_answered(&client, &RedisCommand::DrawEpoch { room: room("a") }).await;
+    let drawn = |redis: &rollcall_services::Redis| redis.command(&["EXISTS", "room:{a}:epoch"]).unwrap();
+    assert_eq!((drawn(new), drawn(old)), (Reply::Integer(1), Reply::Integer(0)));
+    let published = new.command(&["SPUBLISH", "rollcall:node:{n1}", "from the new one"]).unwrap();
+    assert_eq!(published, Reply::Integer(1));
+    assert_eq!(next(&mut inbound).await, InboundEvent::Envelope(Bytes::from_static(b"from the new one")));
 }
