@@ -31,6 +31,7 @@ pub struct Drainage {
 impl Drainage {
     /// Begins, where it has not begun before; says whether that is so. From here on the node is not ready and takes no rooms; its
     /// rooms go to others; its clients are told to come back, each after another while, and those who are still there then are sent away.
+    /// Who comes all the same is served, and told the same.
     pub fn begin(&self) -> bool {
         let Some(cluster) = self.directory.cluster() else { return false };
         if self.has_begun.swap(true, Ordering::SeqCst) {

@@ -59,7 +59,8 @@ impl ClientBuilder {
     }
 
     /// Names another server of the same cluster. The client begins at any of those that it knows, and goes to another one when it
-    /// loses its connection or is sent away; what it wrote and where it is in its rooms goes with it.
+    /// loses its connection or is sent away; what it wrote and where it is in its rooms goes with it. To one that sent it away it does
+    /// not come back for a minute, as long as there is another.
     #[must_use]
     pub fn or_at(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());

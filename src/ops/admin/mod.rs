@@ -9,6 +9,9 @@
 //! POST rooms/{room}/move         {"to": "node-2"}: give it to that node
 //! POST drain                     give up all rooms, take none, send clients elsewhere
 //! ```
+//! A move is for now: nothing remembers it. Once the room was passivated, since nobody wanted it or by request, it goes back to the node
+//! that it prefers when it is wanted again. A drain is until the next start.
+//!
 //! Each node answers for itself: what is asked of a room that another node owns is refused, and that node is named. Nothing here can
 //! lose an entry: rooms are given up as they are when they are idle.
 

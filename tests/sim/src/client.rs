@@ -181,6 +181,8 @@ impl World {
                 let conn = self.connect(at, life, user);
                 self.clients[at].conn = Some(conn);
             }
+            // Each connection is to a node that is drawn.
+            Effect::AvoidServer => {}
             Effect::Disconnect => self.break_connection(at, 20),
             Effect::Send(command) => {
                 if let Some(conn) = self.clients[at].conn {

@@ -15,6 +15,8 @@ pub enum Effect {
     Connect,
     /// Close the connection, or stop opening it, and say nothing more of it.
     Disconnect,
+    /// Open the next connections to other servers for a while, if there are others: this one sends its clients away.
+    AvoidServer,
     /// Send a command. What `Remember` said before it must be stored first, if it [is urgent](Change::is_urgent).
     Send(OutgoingCommand),
     /// Get a token from the program; answered by `Token`.

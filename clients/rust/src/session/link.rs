@@ -105,6 +105,7 @@ impl Session {
             let return_ms = turn.now_ms().saturating_add(going_away.retry_after_ms);
             up.return_ms = Some(return_ms);
             self.due.at(return_ms);
+            turn.effects.push(Effect::AvoidServer);
         }
     }
 
@@ -188,6 +189,9 @@ impl Session {
         };
         self.link = Link::Idle;
         self.forget_connection();
+        if code == Some(CloseCode::GoingAway.number()) {
+            turn.effects.push(Effect::AvoidServer);
+        }
         let is_stable = lasted_ms.is_some_and(|lasted_ms| lasted_ms >= STABLE_AFTER_MS);
         match lasted_ms {
             Some(_) if is_stable => self.failures = 0,

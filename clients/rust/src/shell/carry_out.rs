@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 use futures_util::SinkExt as _;
 use rand::Rng as _;
 use rollcall_protocol::{Format, OutgoingCommand, RoomId};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::driver::{Connection, Driver};
@@ -18,8 +19,9 @@ impl Driver {
         match effect {
             Effect::Connect => {
                 let draw = self.random.next_u64();
-                self.connection = Connection::Opening(self.parts.endpoints.open(draw));
+                self.connection = Connection::Opening(self.parts.endpoints.open(draw, Instant::now()));
             }
+            Effect::AvoidServer => self.parts.endpoints.avoid_last(Instant::now()),
             Effect::Disconnect => self.disconnect(),
             Effect::Send(command) => self.outgoing.push_back(encode(self.parts.endpoints.format(), &command)),
             Effect::FetchToken => self.token = self.parts.provider.as_ref().map(|provider| provider.token()),

@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::time::Duration;
 
 use rollcall_protocol::Format;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -20,6 +22,10 @@ pub(super) type Opening = Pin<Box<dyn Future<Output = Result<Box<Socket>, tungst
 
 /// The socket's write buffer is written out beyond this size, in bytes; it grows only when used.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// How long a server is passed over that sent its clients away. One that is restarted is back before; one that was taken out of
+/// service and goes on sends away again who tries.
+const AVOIDED_FOR: Duration = Duration::from_secs(60);
 
 /// Where the server is and how to get there.
 #[derive(Debug, Clone)]
@@ -98,55 +104,101 @@ impl Endpoint {
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     /// At least one.
-    all: Vec<Endpoint>,
+    all: Vec<Known>,
     /// Where the last connection was tried.
     last: Option<usize>,
+}
+
+/// A server that a client may be at.
+#[derive(Debug)]
+struct Known {
+    endpoint: Endpoint,
+    /// When it sent the client away.
+    left: Option<Instant>,
 }
 
 impl Endpoints {
     /// Takes at least one.
     pub(crate) fn new(all: Vec<Endpoint>) -> Self {
         debug_assert!(!all.is_empty(), "a client is somewhere");
-        Self { all, last: None }
+        Self { all: all.into_iter().map(|endpoint| Known { endpoint, left: None }).collect(), last: None }
     }
 
     /// How frames are written, everywhere alike.
     pub(super) fn format(&self) -> Format {
-        self.all[0].format
+        self.all[0].endpoint.format
     }
 
-    /// Opens a connection, by a random draw, to any server but the last: those who lose one server spread over the others.
-    pub(super) fn open(&mut self, draw: u64) -> Opening {
-        let at = self.choose(draw);
+    /// Opens a connection, by a random draw, to any server but the last and those that sent the client away: those who lose one server
+    /// spread over the others. Where that leaves none, any will do.
+    pub(super) fn open(&mut self, draw: u64, now: Instant) -> Opening {
+        let at = self.choose(draw, now);
         self.last = Some(at);
-        self.all[at].open()
+        self.all[at].endpoint.open()
     }
 
-    fn choose(&self, draw: u64) -> usize {
-        let others = |count: usize| usize::try_from(draw % count as u64).expect("it is below a count");
-        match self.last {
-            Some(last) if self.all.len() > 1 => (last + 1 + others(self.all.len() - 1)) % self.all.len(),
-            _ => others(self.all.len()),
+    /// Passes over the server of the last connection for a while, since it sends its clients away.
+    pub(super) fn avoid_last(&mut self, now: Instant) {
+        if let Some(last) = self.last {
+            self.all[last].left = Some(now);
+        }
+    }
+
+    fn choose(&self, draw: u64, now: Instant) -> usize {
+        let is_avoided = |known: &Known| known.left.is_some_and(|left| now < left + AVOIDED_FOR);
+        let places = || self.all.iter().enumerate();
+        let good = || places().filter(|(at, known)| Some(*at) != self.last && !is_avoided(known)).map(|(at, _)| at);
+        let drawn = |count: usize| usize::try_from(draw % count as u64).expect("it is below a count");
+        match good().count() {
+            0 => drawn(self.all.len()),
+            count => good().nth(drawn(count)).expect("it is below their count"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn the_next_server_is_any_but_the_last() {
-        let endpoint = || parse("ws://127.0.0.1:7400/v1/ws").unwrap();
-        let mut endpoints = Endpoints::new((0..4).map(|_| endpoint()).collect());
-        let all = |endpoints: &Endpoints| {
-            (0..40).map(|draw| endpoints.choose(draw)).collect::<std::collections::BTreeSet<_>>()
-        };
-        assert_eq!(all(&endpoints), (0..4).collect());
+        let mut endpoints = servers(4);
+        assert_eq!(chosen(&endpoints, Instant::now()), (0..4).collect());
         endpoints.last = Some(2);
-        assert_eq!(all(&endpoints), [0, 1, 3].into());
-        let alone = Endpoints { all: vec![endpoint()], last: Some(0) };
-        assert_eq!(all(&alone), [0].into());
+        assert_eq!(chosen(&endpoints, Instant::now()), [0, 1, 3].into());
+        let mut alone = servers(1);
+        alone.last = Some(0);
+        assert_eq!(chosen(&alone, Instant::now()), [0].into());
+    }
+
+    #[test]
+    fn a_server_that_sent_the_client_away_is_passed_over_for_a_while() {
+        let (mut endpoints, now) = (servers(3), Instant::now());
+        endpoints.last = Some(0);
+        endpoints.avoid_last(now);
+        assert_eq!(chosen(&endpoints, now), [1, 2].into());
+        // Neither when another one is lost.
+        endpoints.last = Some(1);
+        assert_eq!(chosen(&endpoints, now), [2].into());
+        assert_eq!(chosen(&endpoints, now + AVOIDED_FOR), [0, 2].into());
+        // Where nobody is left that is better, anybody will do.
+        endpoints.avoid_last(now);
+        endpoints.last = Some(2);
+        assert_eq!(chosen(&endpoints, now), [0, 1, 2].into());
+        let mut alone = servers(1);
+        alone.last = Some(0);
+        alone.avoid_last(now);
+        assert_eq!(chosen(&alone, now), [0].into());
+    }
+
+    fn servers(count: usize) -> Endpoints {
+        Endpoints::new((0..count).map(|_| parse("ws://127.0.0.1:7400/v1/ws").unwrap()).collect())
+    }
+
+    fn chosen(endpoints: &Endpoints, now: Instant) -> BTreeSet<usize> {
+        (0..40).map(|draw| endpoints.choose(draw, now)).collect()
     }
 
     fn parse(url: &str) -> Result<Endpoint, ConnectError> {

@@ -147,6 +147,32 @@ async fn a_room_is_moved_to_the_node_that_is_named_and_goes_on_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_is_forgotten_once_the_room_was_passivated() {
+    let cluster = Cluster::start(&["a", "b"]).await;
+    let ((preferred, other), rooms) = room_on_both(&cluster, "general").await;
+    let role = async |at: usize| get(&cluster.nodes[at], "rooms/general").await.1["here"]["role"].clone();
+    let names = ["a", "b"];
+    let to = json!({"to": names[other]}).to_string();
+    assert_eq!(post(&cluster.nodes[preferred], "rooms/general/move", &to).await.0, 202);
+    wait_until("it is where it was moved", async || role(other).await == json!("owner")).await;
+    rooms[preferred].send_text("it stays there as long as it is wanted").await.unwrap();
+    assert_eq!(role(other).await, json!("owner"));
+
+    drop(rooms);
+    wait_until("nobody reads it", async || {
+        let reads = async |at: usize| get(&cluster.nodes[at], "rooms/general").await.1["here"]["is_read"].clone();
+        ![reads(0).await, reads(1).await].contains(&json!(true))
+    })
+    .await;
+    assert_eq!(post(&cluster.nodes[other], "rooms/general/passivate", "").await.0, 202);
+    wait_until("nobody owns it", async || ![role(0).await, role(1).await].contains(&json!("owner"))).await;
+    // Wanted at the node that it was moved to, it is owned by the one that it prefers.
+    let again = client_of(&cluster.nodes[other], "cid").await.join("general", JoinFrom::Head).await.unwrap();
+    again.send_text("wanted again").await.unwrap();
+    assert_eq!((role(preferred).await, role(other).await), (json!("owner"), json!("replica")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_node_gives_its_rooms_away_and_sends_its_clients_off() {
     let cluster = Cluster::start(&["a", "b"]).await;
     let ((owner, other), rooms) = room_on_both(&cluster, "general").await;

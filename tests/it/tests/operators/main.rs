@@ -4,4 +4,5 @@
 mod asking;
 mod cluster;
 mod connect;
+mod draining;
 mod tokens;

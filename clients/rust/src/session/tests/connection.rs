@@ -33,9 +33,10 @@ fn the_close_code_decides_what_comes_next() {
         client.random = 77;
         client.told(Input::Closed { code })
     };
-    for code in [None, Some(1000), Some(1006), Some(4000), Some(4001), Some(4399)] {
+    for code in [None, Some(1000), Some(1006), Some(4001), Some(4399)] {
         assert_eq!(after(code), [reconnecting(77, code)], "{code:?}");
     }
+    assert_eq!(after(Some(4000)), [Effect::AvoidServer, reconnecting(77, Some(4000))]);
     assert_eq!(after(Some(4400)), [reconnecting(0, Some(4400))]);
     for code in [4500, 4501, 4504, 1008] {
         let effects = after(Some(code));
@@ -148,9 +149,10 @@ fn a_garbled_frame_ends_the_connection() {
 fn going_away_says_when_to_come_back() {
     let mut client = connected();
     client.random = 400;
-    client.hears(r#"{"going_away":{"retry_after_ms":3000}}"#);
+    assert_eq!(client.hears(r#"{"going_away":{"retry_after_ms":3000}}"#), [Effect::AvoidServer]);
     client.passes(1_000);
-    assert_eq!(client.told(Input::Closed { code: Some(4000) }), [reconnecting(2_000, Some(4000))]);
+    let expected = [Effect::AvoidServer, reconnecting(2_000, Some(4000))];
+    assert_eq!(client.told(Input::Closed { code: Some(4000) }), expected);
 }
 
 #[test]

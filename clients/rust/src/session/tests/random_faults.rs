@@ -128,6 +128,7 @@ impl World {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
+                Effect::AvoidServer => {}
                 Effect::Connect => {
                     self.is_open = true;
                     self.tell(Input::Connected);
