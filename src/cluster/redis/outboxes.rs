@@ -37,10 +37,7 @@ impl<T> Outboxes<T> {
             self.looked_at = Some(now);
             self.by_node.retain(|_, used| now.saturating_duration_since(used.used_at) < IDLE);
         }
-        if !self.by_node.contains_key(node) {
-            self.by_node.insert(node.clone(), Used { outbox: open(), used_at: now });
-        }
-        let used = self.by_node.get_mut(node).expect("it was opened if it was not there");
+        let used = self.by_node.entry(node.clone()).or_insert_with(|| Used { outbox: open(), used_at: now });
         used.used_at = now;
         &used.outbox
     }
