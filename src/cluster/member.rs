@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollcall_actors::cluster::{Incarnation, NodeNameError, NodeRef, parse_node_id};
 use rollcall_actors::ports::{Bus as _, ClusterPorts, Takeovers};
 
-use super::redis::{Inbound, RedisBus, RedisClient, RedisError, RedisSettings, RedisState};
+use super::redis::{COMMAND_KINDS, Inbound, RedisBus, RedisClient, RedisError, RedisSettings, RedisState};
 use crate::config::{Config, RedisKind, SecretError};
 
 /// Why a server cannot be a node of a cluster.
@@ -88,8 +88,8 @@ impl Membership {
         }
     }
 
-    /// Returns how many commands were run on Redis, without what was published.
-    pub fn commands(&self) -> u64 {
+    /// Returns how many commands of each of [`COMMAND_KINDS`] were run on Redis, without what was published.
+    pub fn commands(&self) -> [u64; COMMAND_KINDS.len()] {
         self.redis.commands()
     }
 

@@ -27,7 +27,7 @@ pub struct Figures {
     pub log_entries: u64,
     /// Groups that failed, with an unknown outcome.
     pub log_failures: u64,
-    /// Times that the log was opened again after a failure.
+    /// Times that the embedded log was opened again after a failure.
     pub log_reopens: u64,
     /// Appends that the log committed.
     pub log_appends: u64,
@@ -77,10 +77,22 @@ impl Collector for FiguresCollector {
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         let counters = [
-            ("rollcall_log_syncs", "Syncs of the log to disk.", figures.log_syncs),
+            (
+                "rollcall_log_syncs",
+                "Commits of the log: in the embedded one each is a sync to disk, for all rooms that wait; in the CQL one an append.",
+                figures.log_syncs,
+            ),
             ("rollcall_log_entries", "Entries that the log has made durable.", figures.log_entries),
-            ("rollcall_log_failures", "Groups whose commit or sync failed.", figures.log_failures),
-            ("rollcall_log_reopens", "Times that the log was opened again after a failure.", figures.log_reopens),
+            (
+                "rollcall_log_failures",
+                "Commits that failed: of the embedded log, for a group of rooms; of the CQL log, appends whose outcome stayed unknown.",
+                figures.log_failures,
+            ),
+            (
+                "rollcall_log_reopens",
+                "Times that the embedded log was opened again after a failure.",
+                figures.log_reopens,
+            ),
             ("rollcall_log_appends", "Appends that the log has made durable.", figures.log_appends),
             (
                 "rollcall_log_refused_appends",
@@ -102,7 +114,7 @@ impl Collector for FiguresCollector {
             cluster.encode(&mut encoder)?;
         }
         let written = ConstCounter::new(figures.log_written_bytes);
-        let help = "Bytes of bodies and snapshots that the log has made durable.";
+        let help = "Bytes of bodies and snapshots that the embedded log has made durable.";
         let written_type = written.metric_type();
         written.encode(encoder.encode_descriptor("rollcall_log_written", help, Some(&Unit::Bytes), written_type)?)?;
         let help = "Entries that the rooms have committed.";
@@ -111,7 +123,8 @@ impl Collector for FiguresCollector {
             let label = [("kind", super::kind_name(kind))];
             ConstCounter::new(count).encode(committed.encode_family(&label)?)?;
         }
-        let help = "How long the log took to write and sync a group.";
+        let help = "How long commits took: of the embedded log, to write and sync a group; of the CQL log, an append until its outcome \
+                    was known.";
         let syncs = Syncs(&figures);
         syncs.encode(encoder.encode_descriptor(
             "rollcall_log_sync_duration",

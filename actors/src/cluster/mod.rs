@@ -15,7 +15,7 @@ mod random;
 pub mod replica;
 mod takeovers;
 #[cfg(test)]
-mod test_rooms;
+pub(crate) mod test_rooms;
 mod trust;
 mod watchers;
 mod wire;

@@ -37,7 +37,7 @@ mod test_entries;
 
 pub use activation::{Activation, ActivationError, DamagedRoom, activate};
 pub use admission::QueueLimits;
-pub use cluster::{Cluster, ClusterStats, ClusterView, PeerView, SENT_KINDS};
+pub use cluster::{ByKind, Cluster, ClusterStats, ClusterView, PeerView, SENT_KINDS};
 pub use directory::{Directory, RoomSettings};
 pub use frame::Frame;
 pub use handle::{Ask, Asker, RoomHandle, Subscribed, Viewed};

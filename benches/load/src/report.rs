@@ -61,13 +61,12 @@ pub struct Report {
     pub entries_per_sync: Option<f64>,
 
     pub log_appends: Option<u64>,
-    pub batches_published: Option<u64>,
-    pub batch_envelopes: Option<u64>,
-    pub submits_sent: Option<u64>,
-    pub watches_sent: Option<u64>,
-    pub beacons_sent: Option<u64>,
     pub redis_published: Option<u64>,
-    pub redis_commands: Option<u64>,
+    pub published_for: Option<ByKind>,
+    pub sent_with_batches: Option<ByKind>,
+    pub said: Option<ByKind>,
+    pub watches_renewed: Option<u64>,
+    pub redis_commands: Option<ByKind>,
 
     pub rss_kib_before: Option<u64>,
     pub rss_kib_after: Option<u64>,
@@ -82,6 +81,9 @@ pub struct Report {
     pub anomalies: u64,
     pub notes: Vec<String>,
 }
+
+/// Counts by kind; what was not there is left out.
+pub type ByKind = std::collections::BTreeMap<String, u64>;
 
 /// Every key with its unit and meaning, in the order of the JSON: what `--help` shows.
 pub const KEYS: &[(&str, &str)] = &[
@@ -132,16 +134,25 @@ pub const KEYS: &[(&str, &str)] = &[
     ("syncs", "data syncs that the server's log made in the window"),
     ("entries_per_sync", "entries that the log committed in the window / syncs"),
     ("log_appends", "cluster: batches that the log committed in the window"),
-    ("batches_published", "cluster: batches said to other nodes, each counted once for each node"),
-    (
-        "batch_envelopes",
-        "cluster: envelopes, each one PUBLISH, that carried a batch, and with it the answers for that node",
-    ),
-    ("submits_sent", "cluster: submits sent to owners, each with one or more writes of a device"),
-    ("watches_sent", "cluster: watches sent and renewed"),
-    ("beacons_sent", "cluster: beacons sent"),
     ("redis_published", "cluster: PUBLISH commands in the window"),
-    ("redis_commands", "cluster: other commands on Redis in the window: leases, owners, epochs, hints"),
+    (
+        "published_for",
+        "cluster: the same by what each was for: a batch, or else what it says first; less or more by what was under way at the \
+         window's ends",
+    ),
+    (
+        "sent_with_batches",
+        "cluster: what went to other nodes in the PUBLISH of a batch, by kind: it took none of its own",
+    ),
+    (
+        "said",
+        "cluster: all that was said to other nodes, by kind: a batch once for each node, a submit with one or more writes of a device",
+    ),
+    ("watches_renewed", "cluster: watches among that which renew one"),
+    (
+        "redis_commands",
+        "cluster: other commands on Redis in the window, by what they are about; a renewal is one of a node's lease",
+    ),
     ("rss_kib_before", "resident memory of the server before the connections or activations, KiB"),
     ("rss_kib_after", "resident memory of the server with all idle connections, KiB"),
     ("rss_kib_per_connection", "(rss_kib_after - rss_kib_before) / connections, KiB"),
@@ -202,8 +213,8 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.as_u64().map_or_else(|| rounded(number.as_f64()), grouped),
-        Value::Object(quantiles) => {
-            let parts = quantiles.iter().map(|(name, value)| format!("{name} {}", rounded(value.as_f64())));
+        Value::Object(parts) => {
+            let parts = parts.iter().map(|(name, value)| format!("{name} {}", shown(value)));
             parts.collect::<Vec<_>>().join("  ")
         }
         other => other.to_string(),

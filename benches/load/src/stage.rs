@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use crate::cli::{Common, WireFormat};
 use crate::history::History;
 use crate::latency::Quantiles;
-use crate::report::Report;
+use crate::report::{ByKind, Report};
 use crate::run::Run;
 use crate::server::{Backing, DataFolder, Metrics, Placement, Spawned, server_beside_us, usage};
 use crate::target::Endpoint;
@@ -259,22 +259,31 @@ impl Report {
             .syncs
             .filter(|&syncs| syncs > 0)
             .and_then(|syncs| Some(grown("rollcall_log_entries_total")? as f64 / syncs as f64));
-        let said = |kind: &str| {
-            let label = format!("kind=\"{kind}\"");
-            let sum = |mark: &Mark| {
-                mark.metrics.iter().map(|one| one.count_of("rollcall_cluster_sent_total", &label)).sum::<Option<u64>>()
-            };
-            Some(sum(end)?.saturating_sub(sum(start)?)).filter(|_| self.nodes.is_some())
-        };
-        self.batches_published = said("batch");
-        self.batch_envelopes = grown("rollcall_cluster_batch_envelopes_sent_total").filter(|_| self.nodes.is_some());
-        self.submits_sent = said("submit");
-        self.beacons_sent = said("beacon");
-        self.watches_sent = said("watch");
-        self.redis_published = grown("rollcall_redis_published_total").filter(|_| self.nodes.is_some());
-        self.redis_commands = grown("rollcall_redis_commands_total").filter(|_| self.nodes.is_some());
-        self.log_appends = grown("rollcall_log_appends_total").filter(|_| self.nodes.is_some());
+        if self.nodes.is_none() {
+            return;
+        }
+        let by_kind = |name: &str| Some(grown_by_kind(name, start, end)).filter(|kinds| !kinds.is_empty());
+        self.log_appends = grown("rollcall_log_appends_total");
+        self.redis_published = grown("rollcall_redis_published_total");
+        self.published_for = by_kind("rollcall_cluster_envelopes_sent_total");
+        self.sent_with_batches = by_kind("rollcall_cluster_sent_with_batches_total");
+        self.said = by_kind("rollcall_cluster_sent_total");
+        self.watches_renewed = grown("rollcall_cluster_watches_renewed_total");
+        self.redis_commands = by_kind("rollcall_redis_commands_total");
     }
+}
+
+/// Returns how a counter with kinds has grown on all servers together, kind by kind, without those that have not.
+fn grown_by_kind(name: &str, start: &Mark, end: &Mark) -> ByKind {
+    let mut grown = ByKind::new();
+    for (servers, is_end) in [(&end.metrics, true), (&start.metrics, false)] {
+        for (kind, count) in servers.iter().flat_map(|server| server.by_kind(name)) {
+            let sum = grown.entry(kind).or_default();
+            *sum = if is_end { *sum + count } else { sum.saturating_sub(count) };
+        }
+    }
+    grown.retain(|_, count| *count > 0);
+    grown
 }
 
 impl Mark {

@@ -38,6 +38,20 @@ local held = tonumber(redis.call('GET', KEYS[1]) or '')
 if not held or held < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return 1";
 
+/// What commands are about, by the names that metrics give them.
+pub const COMMAND_KINDS: [&str; 5] = ["renewal", "node", "owner", "epoch", "hint"];
+
+/// Returns a command's place in [`COMMAND_KINDS`].
+pub(super) fn kind_of(command: &RedisCommand) -> usize {
+    match command {
+        RedisCommand::RenewNode { .. } => 0,
+        RedisCommand::DeleteNode { .. } | RedisCommand::ReadNode { .. } | RedisCommand::Enroll { .. } => 1,
+        RedisCommand::ReadOwner { .. } | RedisCommand::SwapOwner { .. } => 2,
+        RedisCommand::DrawEpoch { .. } | RedisCommand::RaiseEpoch { .. } => 3,
+        RedisCommand::ReadSeq { .. } | RedisCommand::RaiseSeq { .. } | RedisCommand::CorrectSeq { .. } => 4,
+    }
+}
+
 /// Writes a command.
 pub(super) fn to_redis(command: &RedisCommand) -> Cmd {
     let key = command.key();

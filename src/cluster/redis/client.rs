@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::answers::{from_redis, to_redis};
+use super::answers::{COMMAND_KINDS, from_redis, kind_of, to_redis};
 use super::connect::{ANSWER_LIMIT, Connection, Opened, Pauses, connect, replaced};
 use super::error::RedisError;
 use super::settings::{RedisSettings, Servers};
@@ -41,7 +41,7 @@ struct Shared {
     current: Mutex<Current>,
     broken: Notify,
     state: watch::Sender<RedisState>,
-    commands: AtomicU64,
+    commands: [AtomicU64; COMMAND_KINDS.len()],
     published: AtomicU64,
 }
 
@@ -77,7 +77,7 @@ impl RedisClient {
             current: Mutex::default(),
             broken: Notify::new(),
             state: watch::Sender::new(RedisState::Away(None)),
-            commands: AtomicU64::new(0),
+            commands: Default::default(),
             published: AtomicU64::new(0),
         });
         let keeper = tokio::spawn(Arc::clone(&shared).keep());
@@ -106,16 +106,16 @@ impl RedisClient {
     /// # Cancel safety
     /// Dropping the future does not undo the command.
     pub async fn run(&self, command: &RedisCommand) -> RedisAnswer {
-        self.shared.commands.fetch_add(1, Ordering::Relaxed);
+        self.shared.commands[kind_of(command)].fetch_add(1, Ordering::Relaxed);
         match self.send(&to_redis(command)).await {
             Ok(value) => from_redis(command, value),
             Err(error) => RedisAnswer::Failed(error.to_string()),
         }
     }
 
-    /// Returns how many commands were run, without what was published.
-    pub fn commands(&self) -> u64 {
-        self.shared.commands.load(Ordering::Relaxed)
+    /// Returns how many commands of each of [`COMMAND_KINDS`] were run, without what was published.
+    pub fn commands(&self) -> [u64; COMMAND_KINDS.len()] {
+        std::array::from_fn(|kind| self.shared.commands[kind].load(Ordering::Relaxed))
     }
 
     /// Returns how many envelopes were published.

@@ -23,6 +23,7 @@ mod outboxes;
 mod settings;
 mod subscription;
 
+pub use answers::COMMAND_KINDS;
 pub use bus::RedisBus;
 pub use client::{RedisClient, RedisState};
 pub use error::RedisError;

@@ -241,6 +241,7 @@ impl World {
             NodeEffect::Watched { .. } => {}
             NodeEffect::HintCorrected { .. } => self.totals.count("hints corrected"),
             NodeEffect::Signal(_) => {}
+            NodeEffect::WatchRenewed => self.totals.count("watches renewed"),
             NodeEffect::Stray => self.totals.count("stray answers"),
             NodeEffect::Standing(standing) => {
                 if matches!(standing, Standing::NameTaken { .. }) {
@@ -370,6 +371,7 @@ impl World {
                 room::StopReason::OutcomeUnknown => "owners lost an unknown append",
                 room::StopReason::Damaged => "owners of a damaged room",
             }),
+            OwnerEvent::Lost => self.totals.count("owners lost"),
             OwnerEvent::Committed { entries, .. } => {
                 self.totals.count("batches committed");
                 self.totals.add("entries committed", entries.len() as u64);

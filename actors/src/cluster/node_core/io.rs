@@ -205,6 +205,19 @@ pub enum OwnerEvent {
         /// Why.
         reason: StopReason,
     },
+    /// The owner is gone without a word, as when its actor has failed: what it had taken may be stored or not.
+    Lost,
+}
+
+/// How an owner's rule over a room ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerEnd {
+    /// It stopped by itself.
+    Stopped(StopReason),
+    /// It is in doubt, and the log did not say in time whether it owns the room still.
+    Yielded,
+    /// It ended without a word.
+    Lost,
 }
 
 /// Who waits for an owner's answer.
@@ -401,8 +414,8 @@ pub enum NodeEffect<T> {
     Closed {
         /// Which room.
         room: RoomId,
-        /// Why the owner ended, or ends.
-        reason: StopReason,
+        /// How the owner ended, or ends.
+        end: OwnerEnd,
     },
     /// Begin to show a room that another node owns: its head, as far as is known, is this. Where it was shown already, entries
     /// expired before they could be shown, and whoever reads it has to join again.
@@ -444,6 +457,8 @@ pub enum NodeEffect<T> {
     },
     /// Give everybody who reads the room on this node something ephemeral from another one.
     Signal(Signal),
+    /// A watch that was sent renews one that another node keeps; to be counted.
+    WatchRenewed,
     /// An answer came that fits no write; to be counted.
     Stray,
     /// The node's standing in the cluster has changed.

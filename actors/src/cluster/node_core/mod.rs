@@ -42,6 +42,8 @@ mod tests;
 mod writing;
 
 pub use asking::{ASK_AGAIN_MS, ASK_LOG_AFTER_MS};
-pub use io::{AskOwner, Asker, Life, NodeEffect, NodeInput, OwnerEvent, OwnerWrite, RemoteWriter, TailAsker, Writer};
+pub use io::{
+    AskOwner, Asker, Life, NodeEffect, NodeInput, OwnerEnd, OwnerEvent, OwnerWrite, RemoteWriter, TailAsker, Writer,
+};
 pub use node::{NodeCore, RoomView};
 pub use report::{BeaconReport, RoomReport, RoomRole};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcall_protocol::{Entry, RoomId, Seq};
 
-use super::io::{Life, NodeEffect, OwnerEvent};
+use super::io::{Life, NodeEffect, OwnerEnd, OwnerEvent};
 use super::node::{NodeCore, Turn};
 use super::room::{Active, Owner, Phase, Room};
 use crate::cluster::envelope::{Payload, SubmitReply};
@@ -51,7 +51,8 @@ impl<T> NodeCore<T> {
             }
             OwnerEvent::Committed { entries, floor, replies } => self.committed(turn, room, entries, floor, replies),
             OwnerEvent::Replied(replies) => self.replied(turn, replies),
-            OwnerEvent::Stopped { reason } => self.stopped(turn, room, reason),
+            OwnerEvent::Stopped { reason } => self.ended(turn, room, OwnerEnd::Stopped(reason)),
+            OwnerEvent::Lost => self.ended(turn, room, OwnerEnd::Lost),
         }
     }
 
@@ -133,7 +134,7 @@ impl<T> NodeCore<T> {
         let state = self.room(room);
         let heard_of = state.shown.as_ref().map(|shown| shown.replica.stored_epoch());
         if state.open().is_some_and(|(_, active)| heard_of > Some(active.fence.epoch)) {
-            return self.fenced_elsewhere(turn, room);
+            return self.stop_believing(turn, room, OwnerEnd::Stopped(StopReason::Fenced));
         }
         self.unshow(turn, room);
         let me = self.me.clone();
@@ -239,20 +240,20 @@ impl<T> NodeCore<T> {
         }
     }
 
-    /// The log shows that another activation has fenced the room.
-    pub(super) fn fenced_elsewhere(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
+    /// The log shows that another activation has fenced the room, or does not say in time that none has.
+    pub(super) fn stop_believing(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, end: OwnerEnd) {
         let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
         let life = owner.life;
         if let Phase::Active(active) = std::mem::replace(&mut owner.phase, Phase::Ending) {
-            self.released(turn, room, *active, StopReason::Fenced);
+            self.released(turn, room, *active, end);
             turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
         }
     }
 
-    fn stopped(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, reason: StopReason) {
+    fn ended(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, end: OwnerEnd) {
         let Some(owner) = self.room(room).owner.take() else { return };
         let is_handed_over = match owner.phase {
-            Phase::Active(active) => self.released(turn, room, *active, reason),
+            Phase::Active(active) => self.released(turn, room, *active, end),
             Phase::Activating(_) | Phase::Ending => false,
         };
         self.drained(turn, room, is_handed_over);
@@ -264,18 +265,18 @@ impl<T> NodeCore<T> {
 
     /// Tells everybody that the room is not owned here any more, and shows it if it is read here. Returns whether another node was
     /// asked to activate it.
-    fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, reason: StopReason) -> bool {
+    fn released(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, active: Active, end: OwnerEnd) -> bool {
         let (me, now_ms) = (self.me.clone(), turn.now_ms());
         let Active { fence, standing, mut watchers, is_stored, goes_to, .. } = active;
         self.watched.remove(room);
         let state = self.room(room);
-        match reason {
+        match end {
             // Where the log is damaged another node may be luckier; this one does not hurry.
-            StopReason::Fenced | StopReason::Damaged => {
+            OwnerEnd::Stopped(StopReason::Fenced | StopReason::Damaged) | OwnerEnd::Yielded => {
                 state.not_before_ms = Seeking::after_fence(now_ms, turn.draw(fence.epoch.get()));
             }
-            StopReason::Drained => state.released = Some(fence),
-            StopReason::OutcomeUnknown => {}
+            OwnerEnd::Stopped(StopReason::Drained) => state.released = Some(fence),
+            OwnerEnd::Stopped(StopReason::OutcomeUnknown) | OwnerEnd::Lost => {}
         }
         if is_stored {
             state.known_epoch = fence.epoch;
@@ -283,7 +284,7 @@ impl<T> NodeCore<T> {
         state.found = None;
         let is_wanted = state.wants_owner() || !state.held.is_empty() || watchers.nodes().next().is_some();
         let next = goes_to.or_else(|| self.next_owner(room).filter(|_| is_wanted));
-        let next = next.filter(|_| reason == StopReason::Drained);
+        let next = next.filter(|_| end == OwnerEnd::Stopped(StopReason::Drained));
         if let Some(next) = next.clone() {
             let room = room.clone();
             let payload = if is_stored { Payload::HandOver { room, fence } } else { Payload::Activate(room) };
@@ -295,7 +296,7 @@ impl<T> NodeCore<T> {
         self.beacons.released(now_ms, room);
         self.tell_owned(turn, OwnedInput::GivenUp { room: room.clone(), last_seq: standing.head });
         self.tell_trust(turn, TrustInput::Left(room.clone()));
-        turn.effects.push(NodeEffect::Closed { room: room.clone(), reason });
+        turn.effects.push(NodeEffect::Closed { room: room.clone(), end });
         self.refuse_held(turn, room, next.as_ref());
         self.room(room).found.clone_from(&next);
         self.tell_forwarding(turn, room, ForwardInput::NotOwner { from: me });

@@ -99,7 +99,10 @@ impl<T> NodeCore<T> {
             }
             replica::Effect::Promote => self.room(room).search.soon(now_ms),
             replica::Effect::Watch { at, number } => {
-                self.set_watch(room, Some((at.clone(), number)));
+                let before = self.set_watch(room, Some((at.clone(), number)));
+                if before.is_some_and(|(node, _)| node == at) {
+                    turn.effects.push(NodeEffect::WatchRenewed);
+                }
                 let mut told = Vec::new();
                 self.links.watching(now_ms, &at, room, &mut told);
                 let payload = Payload::Watch(Watch { room: name, number });
@@ -141,10 +144,10 @@ impl<T> NodeCore<T> {
         }
     }
 
-    fn set_watch(&mut self, room: &RoomId, watches: Option<(NodeRef, u64)>) {
-        if let Some(shown) = &mut self.room(room).shown {
-            shown.watches = watches;
-        }
+    /// Enters where a room is watched, and returns where it was.
+    fn set_watch(&mut self, room: &RoomId, watches: Option<(NodeRef, u64)>) -> Option<(NodeRef, u64)> {
+        let shown = self.room(room).shown.as_mut()?;
+        std::mem::replace(&mut shown.watches, watches)
     }
 
     /// Says under which epoch the room is shown, so that a take-over of it is noticed.

@@ -3,11 +3,12 @@
 use rollcall_protocol::RoomId;
 
 use super::draining::Draining;
-use super::io::{Asker, NodeEffect, TailAsker};
+use super::io::{Asker, NodeEffect, OwnerEnd, TailAsker};
 use super::node::{NodeCore, Turn};
 use crate::cluster::envelope::Payload;
 use crate::cluster::ownership::{OwnedEffect, OwnedInput, PeersEffect, PeersInput};
 use crate::cluster::{LeaseEffect, LeaseInput, NodeRef, TrustEffect, TrustInput, replica};
+use crate::room::StopReason;
 
 /// How long a node that stops waits for Redis to say that it owns nothing any more, in milliseconds. Without that the keys of its rooms
 /// stay, and mean nothing once its lease has ended.
@@ -119,7 +120,10 @@ impl<T> NodeCore<T> {
                 TrustEffect::ReadTail { room, number } => {
                     turn.effects.push(NodeEffect::ReadTail { room, asker: TailAsker::Trust { number } });
                 }
-                TrustEffect::Fenced { room, .. } | TrustEffect::Yields(room) => self.fenced_elsewhere(turn, &room),
+                TrustEffect::Fenced { room, .. } => {
+                    self.stop_believing(turn, &room, OwnerEnd::Stopped(StopReason::Fenced));
+                }
+                TrustEffect::Yields(room) => self.stop_believing(turn, &room, OwnerEnd::Yielded),
                 TrustEffect::TakenOver(takeover) => {
                     self.feed_replica(turn, &takeover.room, replica::Input::TakenOver(takeover.epoch));
                 }

@@ -8,7 +8,7 @@ use rollcall_protocol::{ErrorFrame, RoomId, Signal};
 use super::link::OwnerLink;
 use super::node::{Node, NodeMsg, Owner, Reader, Waiter};
 use super::work::report;
-use crate::cluster::node_core::{Life, NodeEffect, NodeInput, OwnerWrite, Writer};
+use crate::cluster::node_core::{Life, NodeEffect, NodeInput, OwnerEnd, OwnerWrite, Writer};
 use crate::cluster::ownership::{ActivateWith, RedisAnswer};
 use crate::cluster::{NodeRef, Question, RoomFacts, replica};
 use crate::ports::{LogError, ReadRange};
@@ -58,9 +58,15 @@ impl Node {
                 self.begin(work, None, tell);
             }
             NodeEffect::InsertTakeover { life, takeover } => {
-                self.stats.takeovers.count();
                 let (takeovers, room) = (Arc::clone(&self.takeovers), takeover.room.clone());
-                let work = async move { takeovers.insert(&takeover).await.is_ok() };
+                let stats = Arc::clone(&self.stats);
+                let work = async move {
+                    let is_inserted = takeovers.insert(&takeover).await.is_ok();
+                    if is_inserted {
+                        stats.takeovers.count();
+                    }
+                    is_inserted
+                };
                 let tell = move |is_inserted| NodeMsg::Input(Box::new(NodeInput::Noticed { room, life, is_inserted }));
                 self.begin(work, false, tell);
             }
@@ -87,7 +93,7 @@ impl Node {
                 self.shown.end(&room, TailEnd::Moved);
                 self.opening.push(room);
             }
-            NodeEffect::Closed { room, reason } => self.closed(&room, reason),
+            NodeEffect::Closed { room, end } => self.closed(&room, end),
             NodeEffect::Begin { room, head, .. } => self.shown.begin(&room, head),
             NodeEffect::Deliver { room, entries } => self.shown.deliver(&room, entries),
             NodeEffect::Ended { room, reason: replica::StopReason::Idle } => self.shown.end(&room, TailEnd::Moved),
@@ -105,6 +111,7 @@ impl Node {
                 tracing::info!(%room, was = was.get(), "a hint where a room's log ends was wrong");
             }
             NodeEffect::Signal(signal) => self.signal(signal),
+            NodeEffect::WatchRenewed => self.stats.watches_renewed.count(),
             NodeEffect::Stray => self.stats.strays.count(),
             NodeEffect::Standing(standing) => {
                 tracing::info!(node = %self.core.me(), ?standing, "the node's standing in the cluster");
@@ -244,13 +251,16 @@ impl Node {
         }
     }
 
-    fn closed(&mut self, room: &RoomId, reason: StopReason) {
-        tracing::debug!(%room, ?reason, "an owner is gone");
-        match reason {
-            StopReason::Fenced => self.stats.rooms_fenced.count(),
-            StopReason::OutcomeUnknown => self.stats.outcomes_unknown.count(),
-            StopReason::Drained => self.stats.rooms_released.count(),
-            StopReason::Damaged => {}
+    fn closed(&mut self, room: &RoomId, end: OwnerEnd) {
+        tracing::debug!(%room, ?end, "an owner is gone");
+        match end {
+            OwnerEnd::Stopped(StopReason::Fenced) => self.stats.rooms_fenced.count(),
+            OwnerEnd::Stopped(StopReason::OutcomeUnknown) => self.stats.outcomes_unknown.count(),
+            OwnerEnd::Stopped(StopReason::Drained) => self.stats.rooms_released.count(),
+            // Damaged rooms are counted as long as they are there.
+            OwnerEnd::Stopped(StopReason::Damaged) => {}
+            OwnerEnd::Yielded => self.stats.rooms_yielded.count(),
+            OwnerEnd::Lost => self.stats.rooms_lost.count(),
         }
         if let Some(owner) = self.owners.get_mut(room) {
             owner.watched = None;

@@ -36,7 +36,7 @@ impl OwnerLink {
     /// Says that the log has activated the room.
     pub fn activated(&mut self, fence: Fence, replaced: Replaced, state: &RoomState) {
         let standing = RoomStanding { epoch: fence.epoch, head: state.head, hash: state.hash, floor: state.floor };
-        self.last = Some(OwnerEvent::Stopped { reason: StopReason::OutcomeUnknown });
+        self.last = Some(OwnerEvent::Lost);
         self.tell(OwnerEvent::Activated { fence, replaced, standing });
     }
 

@@ -26,6 +26,6 @@ mod work;
 
 pub use handle::{Cluster, ClusterView, PeerView};
 pub use link::OwnerLink;
-pub use stats::{ClusterStats, SENT_KINDS};
+pub use stats::{ByKind, ClusterStats, SENT_KINDS};
 
 pub(super) use node::prepare;

@@ -211,7 +211,8 @@ impl Node {
 
     /// Forgets an owner that has ended, before the machine hears of it.
     fn look_at_end(&mut self, input: &NodeInput<Waiter>) {
-        if let NodeInput::Owner { room, life, event: OwnerEvent::NotActivated | OwnerEvent::Stopped { .. } } = input
+        use OwnerEvent::{Lost, NotActivated, Stopped};
+        if let NodeInput::Owner { room, life, event: NotActivated | Stopped { .. } | Lost } = input
             && self.owners.get(room).is_some_and(|owner| owner.life == *life)
             && let Some(owner) = self.owners.remove(room)
         {

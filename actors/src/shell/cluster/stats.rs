@@ -21,14 +21,44 @@ pub const SENT_KINDS: [&str; 13] = [
     "signal",
 ];
 
+/// A payload's place in [`SENT_KINDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind(usize);
+
+impl Kind {
+    /// That of a batch, which gives its name to the envelope that it is in.
+    pub const BATCH: Self = Self(6);
+
+    pub fn of(payload: &Payload) -> Self {
+        Self(match payload {
+            Payload::Submit(_) => 0,
+            Payload::SubmitReply(_) => 1,
+            Payload::Watch(_) => 2,
+            Payload::WatchConfirmed(_) => 3,
+            Payload::NotOwner { .. } => 4,
+            Payload::Unwatch(_) => 5,
+            Payload::Batch(_) => Self::BATCH.0,
+            Payload::Beacon(_) => 7,
+            Payload::Activate(_) => 8,
+            Payload::Question(_) => 9,
+            Payload::Told(_) => 10,
+            Payload::HandOver { .. } => 11,
+            Payload::Signal(_) => 12,
+        })
+    }
+}
+
 /// Counters of a node, each from its start.
 #[derive(Debug, Default)]
 pub struct ClusterStats {
-    sent: [AtomicU64; SENT_KINDS.len()],
-    /// Envelopes that were sent; what goes to one node at one moment shares one.
-    pub envelopes_sent: Counter,
-    /// Envelopes that carry a batch.
-    pub batch_envelopes_sent: Counter,
+    /// What was said, each payload by itself.
+    pub sent: ByKind,
+    /// Envelopes, each by the batch in it, or else by what is first in it: together they are all that were sent.
+    pub envelopes_sent: ByKind,
+    /// What was said in an envelope that a batch needed anyway.
+    pub sent_with_batches: ByKind,
+    /// Watches among what was said that renew one.
+    pub watches_renewed: Counter,
     /// Envelopes that were received and read.
     pub envelopes_received: Counter,
     /// What came and is no envelope.
@@ -39,7 +69,11 @@ pub struct ClusterStats {
     pub rooms_fenced: Counter,
     /// Owners here of which the log did not say what became of an append.
     pub outcomes_unknown: Counter,
-    /// Rooms that were activated over the fence of an owner who had not given them up.
+    /// Owners here that gave up since the log did not say whether they own their rooms still.
+    pub rooms_yielded: Counter,
+    /// Owners here that ended without a word.
+    pub rooms_lost: Counter,
+    /// Rooms that were activated over the fence of an owner who had not given them up, and answer since.
     pub takeovers: Counter,
     /// Rooms that were given up in favour of another node.
     pub rooms_released: Counter,
@@ -68,28 +102,17 @@ impl Counter {
     }
 }
 
-impl ClusterStats {
-    /// Returns how many payloads of each of [`SENT_KINDS`] were sent.
-    pub fn sent(&self) -> [u64; SENT_KINDS.len()] {
-        std::array::from_fn(|kind| self.sent[kind].load(Ordering::Relaxed))
+/// A number for each of [`SENT_KINDS`].
+#[derive(Debug, Default)]
+pub struct ByKind([Counter; SENT_KINDS.len()]);
+
+impl ByKind {
+    /// Returns the numbers, in the order of [`SENT_KINDS`].
+    pub fn get(&self) -> [u64; SENT_KINDS.len()] {
+        std::array::from_fn(|kind| self.0[kind].get())
     }
 
-    pub(super) fn count_sent(&self, payload: &Payload) {
-        let kind = match payload {
-            Payload::Submit(_) => 0,
-            Payload::SubmitReply(_) => 1,
-            Payload::Watch(_) => 2,
-            Payload::WatchConfirmed(_) => 3,
-            Payload::NotOwner { .. } => 4,
-            Payload::Unwatch(_) => 5,
-            Payload::Batch(_) => 6,
-            Payload::Beacon(_) => 7,
-            Payload::Activate(_) => 8,
-            Payload::Question(_) => 9,
-            Payload::Told(_) => 10,
-            Payload::HandOver { .. } => 11,
-            Payload::Signal(_) => 12,
-        };
-        self.sent[kind].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count(&self, kind: Kind) {
+        self.0[kind.0].count();
     }
 }

@@ -1,5 +1,6 @@
 //! The server's own counters, from its ops listener.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -55,6 +56,15 @@ impl Metrics {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are whole and not negative")]
     pub fn count_of(&self, name: &str, label: &str) -> Option<u64> {
         self.sum_of(name, label).map(|value| value as u64)
+    }
+
+    /// Returns a counter whose one label is its kind, by that.
+    pub fn by_kind(&self, name: &str) -> BTreeMap<String, u64> {
+        let kinds = self.text.lines().filter_map(|line| {
+            let (kind, _) = line.strip_prefix(name)?.strip_prefix("{kind=\"")?.split_once('"')?;
+            Some((kind.to_owned(), self.count_of(name, &format!("kind=\"{kind}\""))?))
+        });
+        kinds.collect()
     }
 }
 
@@ -113,6 +123,15 @@ mod tests {
         assert_eq!(metrics.sum("rollcall_log"), None);
         assert_eq!(metrics.count_of("rollcall_log_syncs_total", "log=\"b\""), Some(4));
         assert_eq!(metrics.count_of("rollcall_log_syncs_total", "log=\"c\""), None);
+    }
+
+    #[test]
+    fn what_has_kinds_is_told_by_them() {
+        let text = "said_total{kind=\"batch\"} 3\nsaid_total{kind=\"watch\"} 4\nsaid_total_max{kind=\"none\"} 1\n";
+        let metrics = Metrics { text: text.to_owned() };
+        let kinds = [("batch".to_owned(), 3), ("watch".to_owned(), 4)];
+        assert_eq!(metrics.by_kind("said_total"), BTreeMap::from(kinds));
+        assert_eq!(metrics.by_kind("other_total"), BTreeMap::new());
     }
 
     #[test]

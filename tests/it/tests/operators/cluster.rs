@@ -192,6 +192,8 @@ async fn a_drained_node_gives_its_rooms_away_and_sends_its_clients_off() {
         .await;
     let ack = rooms[owner].send_text("after the drain").await.unwrap();
     assert_eq!(ack.seq.get(), 3);
+    let mut view = node.inner().directory().cluster().unwrap().view();
+    view.wait_for(|view| view.is_over).await.unwrap();
     wait_until("the others know that it takes no rooms", async || {
         let (_, seen) = get(&cluster.nodes[other], "nodes").await;
         let drained = seen["nodes"].as_array().unwrap().iter().find(|it| it["node"] == json!(["a", "b"][owner]));

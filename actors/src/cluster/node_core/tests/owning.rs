@@ -2,9 +2,9 @@ use rollcall_protocol::RoomId;
 
 use super::desk::{Desk, fence, life, room, sent, standing, started, submits, write};
 use crate::cluster::envelope::{Payload, Watch};
-use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent};
+use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEnd, OwnerEvent};
 use crate::cluster::ownership::owner_key;
-use crate::cluster::{Replaced, Takeover};
+use crate::cluster::{Replaced, Takeover, YIELDS_AFTER_MS};
 use crate::room::{Refusal, StopReason};
 
 #[test]
@@ -44,11 +44,33 @@ fn a_fenced_owner_releases_its_room_and_waits() {
     desk.receive("b", Payload::Watch(Watch { room: room(), number: 1 }));
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
     assert_eq!(sent(&wanted, "b"), [&Payload::NotOwner { room: room(), hint: None }]);
-    assert!(wanted.contains(&NodeEffect::Closed { room: room(), reason: StopReason::Fenced }));
+    assert!(wanted.contains(&NodeEffect::Closed { room: room(), end: OwnerEnd::Stopped(StopReason::Fenced) }));
     assert_eq!(desk.redis.get(&owner_key(&room())), None);
     // The write still waits, and for half a second at least the room is not activated again.
     assert_eq!(started(&desk.pass(450)), None);
     assert!(started(&desk.pass(2_000)).is_some());
+}
+
+#[test]
+fn an_owner_that_is_gone_without_a_word_was_not_fenced() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.activate(owner, 1);
+    let wanted = desk.owner(owner, OwnerEvent::Lost);
+    assert!(wanted.contains(&NodeEffect::Closed { room: room(), end: OwnerEnd::Lost }), "{wanted:?}");
+    // Its write waits, and nobody else is known to own the room.
+    assert!(started(&desk.pass(450)).is_some());
+}
+
+#[test]
+fn an_owner_in_doubt_that_hears_nothing_of_the_log_yields() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    desk.activate(owner, 1);
+    desk.receive("b", Payload::Watch(Watch { room: room(), number: 1 }));
+    // It has stored nothing, so that its fence keeps nobody away: what the log says counts, and the log says nothing.
+    let wanted = desk.pass(2 * YIELDS_AFTER_MS);
+    assert!(wanted.contains(&NodeEffect::Closed { room: room(), end: OwnerEnd::Yielded }), "{wanted:?}");
 }
 
 #[test]
@@ -86,7 +108,10 @@ fn a_room_that_is_moved_to_nobody_is_given_up() {
     desk.activate(owner, 1);
     desk.give(NodeInput::Move { room: room(), to: life("gone").node });
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
-    assert!(wanted.contains(&NodeEffect::Closed { room: room(), reason: StopReason::Drained }), "{wanted:?}");
+    assert!(
+        wanted.contains(&NodeEffect::Closed { room: room(), end: OwnerEnd::Stopped(StopReason::Drained) }),
+        "{wanted:?}"
+    );
     assert!(!desk.core.is_open(&room()));
 }
 
