@@ -38,6 +38,8 @@ struct Figure {
     arguments: &'static str,
     /// What is asked for.
     target: &'static str,
+    /// Whether a run has reached that; none where it is only reported.
+    within: Option<fn(&Report) -> bool>,
     /// What was reached, from the report.
     reached: fn(&Report) -> String,
 }
@@ -77,6 +79,21 @@ const CLUSTER: Suite = Suite {
     packages: &["--package=rollcall", "--package=rollcall-load", "--package=rollcall-live"],
 };
 
+/// What the table says of a figure that is what was asked for, and of one that is not.
+const REACHED: &str = "reached";
+const MISSED: &str = "**missed**";
+
+impl Figure {
+    /// Compares what a run has reported with what is asked for.
+    fn verdict(&self, run: &Report) -> &'static str {
+        match self.within {
+            None => "",
+            Some(within) if within(run) => REACHED,
+            Some(_) => MISSED,
+        }
+    }
+}
+
 /// What a run reported.
 struct Report(Value);
 
@@ -85,6 +102,14 @@ impl Report {
     fn number(&self, key: &str) -> f64 {
         let found = key.split('.').try_fold(&self.0, |value, name| value.get(name));
         found.and_then(Value::as_f64).unwrap_or(f64::NAN)
+    }
+
+    /// Returns the figures by kind of a key, as words.
+    fn by_kind(&self, key: &str) -> String {
+        let kinds = self.0.get(key).and_then(Value::as_object);
+        let words = kinds.into_iter().flatten().map(|(kind, count)| format!("{count} {}", kind.replace('_', " ")));
+        let words = words.collect::<Vec<_>>().join(", ");
+        if words.is_empty() { "none".to_owned() } else { words }
     }
 
     /// Returns how many things a list of the report has.
@@ -112,8 +137,8 @@ pub fn run(root: &Path, names: &[String]) -> Result<ExitCode> {
     let build: Vec<&str> = ["build", "--release"].into_iter().chain(suite.packages.iter().copied()).collect();
     let built = process::cargo(root, &build).status()?;
     ensure!(built.success(), "the release build failed");
-    let mut table = String::from("| load | asked for | reached |\n|---|---|---|\n");
-    let (mut clean, mut sends_per_s) = (true, 0.0);
+    let mut table = String::from("| load | asked for | measured | |\n|---|---|---|---|\n");
+    let (mut clean, mut sends_per_s, mut missed) = (true, 0.0, Vec::new());
     for figure in suite.figures {
         if !only.is_empty() && !only.iter().any(|name| figure.arguments.starts_with(name.as_str())) {
             continue;
@@ -127,10 +152,17 @@ pub fn run(root: &Path, names: &[String]) -> Result<ExitCode> {
             sends_per_s = report.number("sends_per_s");
         }
         let reached = (figure.reached)(&report);
-        println!("{reached}");
-        writeln!(table, "| {}<br>`{arguments}` | {} | {reached} |", figure.name, figure.target)?;
+        let verdict = figure.verdict(&report);
+        println!("{reached}: asked for: {} {verdict}", figure.target);
+        writeln!(table, "| {}<br>`{arguments}` | {} | {reached} | {verdict} |", figure.name, figure.target)?;
+        if verdict == MISSED {
+            missed.push(format!("{}: {reached}, asked for: {}", figure.name, figure.target));
+        }
     }
     println!("\n{table}");
+    for figure in &missed {
+        println!("MISSED: {figure}");
+    }
     if only.is_empty() {
         let page = root.join(PAGE);
         let text = fs::read_to_string(&page).with_context(|| format!("failed to read {PAGE}"))?;
@@ -172,4 +204,42 @@ fn machine(placement: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("Machine: {}, {cores} cores, Linux {}; {placement}.", model.unwrap_or("unknown processor"), kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_has_not_reached_anything() {
+        for figure in ALONE.figures.iter().chain(CLUSTER.figures) {
+            let verdict = figure.verdict(&Report(serde_json::json!({})));
+            assert_eq!(verdict.is_empty(), figure.target == "reported", "{}", figure.name);
+            assert!(figure.within.is_none() || verdict == MISSED, "{}", figure.name);
+        }
+    }
+
+    #[test]
+    fn a_figure_is_compared_with_what_is_asked_for() {
+        let verdict = |begin: &str, run: serde_json::Value| {
+            let mut figures = ALONE.figures.iter().chain(CLUSTER.figures);
+            let figure = figures.find(|figure| figure.arguments.starts_with(begin)).unwrap();
+            figure.verdict(&Report(run))
+        };
+        assert_eq!(verdict("idle", serde_json::json!({"rss_kib_per_connection": 5.0})), REACHED);
+        assert_eq!(verdict("idle", serde_json::json!({"rss_kib_per_connection": 5.01})), MISSED);
+        assert_eq!(verdict("failover", serde_json::json!({"ms": {"p99": 4000}, "missing": 0})), REACHED);
+        assert_eq!(verdict("failover", serde_json::json!({"ms": {"p99": 10}, "missing": 1})), MISSED);
+        let broken =
+            |anomalies: &[&str]| serde_json::json!({"anomalies": anomalies, "owners_fenced": 10, "unknown": 10});
+        assert_eq!(verdict("--faults", broken(&[])), REACHED);
+        assert_eq!(verdict("--faults", broken(&["one"])), MISSED);
+    }
+
+    #[test]
+    fn kinds_are_told_in_words() {
+        let report = Report(serde_json::json!({"said": {"batch": 3, "submit_reply": 1}}));
+        assert_eq!(report.by_kind("said"), "3 batch, 1 submit reply");
+        assert_eq!(report.by_kind("other"), "none");
+    }
 }

@@ -75,7 +75,7 @@ impl Node {
         server.set("CQL__CONTACT_POINTS", to_cassandra[0].address().to_string());
         server.set("DRAIN__WINDOW_MS", "500".to_owned());
         let to_redis = match around.redis.and_then(RedisServers::by_proxy) {
-            Some(redis) => Some(Proxy::start(redis).await.context("failed to make the way to Redis")?),
+            Some(redis) => Some(Proxy::start_redis(redis).await.context("failed to make the way to Redis")?),
             None => None,
         };
         if let Some(redis) = around.redis {

@@ -4,7 +4,7 @@
 //! connections, those that are open included, and may be changed at any time.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,10 +16,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cql_frames::{CqlFrames, opcode};
+use crate::sieve::{Sieve, let_go};
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// A free port of this machine.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Chunks that may be on their way in one direction; what a delay holds back is bounded by it.
 const CHUNKS_ON_THE_WAY_MAX: usize = 256;
 
@@ -34,7 +36,7 @@ pub enum Direction {
 
 /// What the proxy does to connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Faults {
+pub(crate) struct Faults {
     /// New connections are closed at once.
     refuses: bool,
     /// What is swallowed and never arrives.
@@ -44,7 +46,11 @@ struct Faults {
     holds_up: bool,
     holds_down: bool,
     /// Requests of CQL with this opcode are kept aside.
-    keeps_aside: Option<u8>,
+    pub keeps_aside: Option<u8>,
+    /// Published messages that have these bytes in them are lost.
+    pub loses: Option<&'static [u8]>,
+    /// How far ahead a Redis's clock is shown.
+    pub shifts_time_s: i64,
     /// How much later everything arrives.
     delay: Duration,
     /// Connections that were opened before this number of cuts are closed.
@@ -59,16 +65,29 @@ pub struct Proxy {
     _tasks: JoinSet<()>,
 }
 
-struct Shared {
-    /// What clients send is cut into frames of CQL.
-    is_cql: bool,
+pub(crate) struct Shared {
+    /// What is cut into frames or messages, so that some can be taken out.
+    speaks: Speaks,
     server: Mutex<SocketAddr>,
     open: AtomicUsize,
     accepted: AtomicU64,
     /// Bytes that may still pass, in both directions of all connections together, before they are cut.
     budget: AtomicU64,
     /// Frames that are kept aside.
-    aside: AtomicUsize,
+    pub aside: AtomicUsize,
+    /// Published messages that were lost.
+    pub lost: AtomicU64,
+}
+
+/// What goes through a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    /// Bytes.
+    Anything,
+    /// Requests of CQL, from clients.
+    Cql,
+    /// Messages of Redis, from the server.
+    Redis,
 }
 
 impl Proxy {
@@ -77,7 +96,7 @@ impl Proxy {
     /// # Errors
     /// Where no port can be had.
     pub async fn start(server: SocketAddr) -> io::Result<Self> {
-        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0)), server, false).await
+        Self::listen(ANYWHERE, server, Speaks::Anything).await
     }
 
     /// Listens on an address and passes connections on to a server of CQL, request by request, so that some can be kept aside: see
@@ -86,20 +105,30 @@ impl Proxy {
     /// # Errors
     /// Where the address is taken.
     pub async fn start_cql(address: SocketAddr, server: SocketAddr) -> io::Result<Self> {
-        Self::listen(address, server, true).await
+        Self::listen(address, server, Speaks::Cql).await
     }
 
-    async fn listen(address: SocketAddr, server: SocketAddr, is_cql: bool) -> io::Result<Self> {
+    /// Listens on a free port of 127.0.0.1 and passes connections on to a Redis, message by message, so that single ones can be lost:
+    /// see [`lose_published`](Self::lose_published).
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub async fn start_redis(server: SocketAddr) -> io::Result<Self> {
+        Self::listen(ANYWHERE, server, Speaks::Redis).await
+    }
+
+    async fn listen(address: SocketAddr, server: SocketAddr, speaks: Speaks) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (faults, seen) = watch::channel(Faults::default());
         let shared = Arc::new(Shared {
-            is_cql,
+            speaks,
             server: Mutex::new(server),
             open: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             budget: AtomicU64::new(u64::MAX),
             aside: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, faults.clone(), seen, Arc::clone(&shared)));
@@ -155,13 +184,37 @@ impl Proxy {
     /// # Panics
     /// If this proxy was not started for CQL.
     pub fn keep_aside(&self, opcode: Option<u8>) {
-        assert!(self.shared.is_cql, "this proxy does not know where a request begins");
+        assert!(self.shared.speaks == Speaks::Cql, "this proxy does not know where a request begins");
         self.faults.send_modify(|faults| faults.keeps_aside = opcode);
     }
 
     /// Returns how many requests are kept aside.
     pub fn kept_aside(&self) -> usize {
         self.shared.aside.load(Ordering::SeqCst)
+    }
+
+    /// Loses each message that somebody has published and that has these bytes in it, or none any longer. The connection goes on, and
+    /// all else on it: its receiver has no sign that there was anything.
+    ///
+    /// # Panics
+    /// If this proxy was not started for Redis.
+    pub fn lose_published(&self, having: Option<&'static [u8]>) {
+        assert!(self.shared.speaks == Speaks::Redis, "this proxy does not know where a message begins");
+        self.faults.send_modify(|faults| faults.loses = having);
+    }
+
+    /// Lets the clock of a Redis look ahead of what it is, or behind: its clients see another time from now on.
+    ///
+    /// # Panics
+    /// If this proxy was not started for Redis.
+    pub fn shift_time(&self, by_s: i64) {
+        assert!(self.shared.speaks == Speaks::Redis, "this proxy does not know where a message begins");
+        self.faults.send_modify(|faults| faults.shifts_time_s = by_s);
+    }
+
+    /// Returns how many published messages were lost.
+    pub fn lost_published(&self) -> u64 {
+        self.shared.lost.load(Ordering::SeqCst)
     }
 
     /// Lets everything that is read from now on arrive so much later, in both directions.
@@ -255,7 +308,11 @@ async fn carry(
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_ON_THE_WAY_MAX);
     let mut held = faults.clone();
-    let mut sieve = (shared.is_cql && direction == Direction::Up).then(|| Sieve::new(faults.clone(), &shared.aside));
+    let mut sieve = match (shared.speaks, direction) {
+        (Speaks::Cql, Direction::Up) => Some(Sieve::of_cql(faults.clone(), shared)),
+        (Speaks::Redis, Direction::Down) => Some(Sieve::of_redis(faults.clone(), shared)),
+        _ => None,
+    };
     let reading = async move {
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
@@ -316,62 +373,6 @@ async fn carry(
         to.shutdown().await.ok();
     };
     tokio::join!(reading, writing);
-}
-
-/// What one client sends in CQL, and what of it is kept aside.
-struct Sieve<'a> {
-    faults: watch::Receiver<Faults>,
-    frames: CqlFrames,
-    aside: Vec<Vec<u8>>,
-    /// Frames aside, of all clients.
-    total: &'a AtomicUsize,
-}
-
-impl<'a> Sieve<'a> {
-    fn new(faults: watch::Receiver<Faults>, total: &'a AtomicUsize) -> Self {
-        Self { faults, frames: CqlFrames::default(), aside: Vec::new(), total }
-    }
-
-    /// Returns what passes.
-    fn sift(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let kept = self.faults.borrow().keeps_aside;
-        let is_kept = |frame: &Vec<u8>| kept.is_some() && opcode(frame) == kept;
-        let (aside, passing): (Vec<_>, Vec<_>) = self.frames.push(bytes).into_iter().partition(is_kept);
-        self.total.fetch_add(aside.len(), Ordering::SeqCst);
-        self.aside.extend(aside);
-        passing
-    }
-
-    /// Waits until what is aside is let go, and returns it.
-    async fn let_go(&mut self) -> Vec<Vec<u8>> {
-        if self.aside.is_empty() || self.faults.wait_for(|faults| faults.keeps_aside.is_none()).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        self.total.fetch_sub(self.aside.len(), Ordering::SeqCst);
-        std::mem::take(&mut self.aside)
-    }
-
-    /// The client has ended: returns what is left, once what is aside was let go.
-    async fn end(mut self) -> Vec<Vec<u8>> {
-        let mut left = if self.aside.is_empty() { Vec::new() } else { self.let_go().await };
-        let rest = std::mem::take(&mut self.frames).rest();
-        left.extend((!rest.is_empty()).then_some(rest));
-        left
-    }
-}
-
-impl Drop for Sieve<'_> {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.aside.len(), Ordering::SeqCst);
-    }
-}
-
-/// As [`Sieve::let_go`], where there is a sieve.
-async fn let_go(sieve: &mut Option<Sieve<'_>>) -> Vec<Vec<u8>> {
-    match sieve {
-        Some(sieve) => sieve.let_go().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Takes so many bytes from what may still pass; returns how many it allows.

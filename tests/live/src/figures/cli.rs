@@ -50,8 +50,13 @@ pub enum What {
     Failover,
     /// From the last ack of an owner that is stopped with SIGTERM to the next owner's first, for each room.
     Handover,
-    /// From an ack to its arrival at members of another node that hears nothing of Redis for a while.
+    /// From an ack to its arrival at members of another node, where one envelope of Redis was lost on its way there and the
+    /// connection lives: more follow in the room.
     Gaps,
+    /// The same, and nothing follows in the room, while others go on.
+    Tails,
+    /// From an ack to its arrival at members of another node that hears nothing of Redis for a while: the first of each room.
+    Cuts,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rooms with a writer each, at some of the nodes, and what was acknowledged and seen when.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,8 +19,20 @@ pub struct Beat {
     pub room: String,
     began: Instant,
     acks: RefCell<Vec<Acked>>,
+    mark: RefCell<Option<Mark>>,
+    marked: Cell<Option<Acked>>,
+    rests: Cell<bool>,
     /// When each entry was first seen, and under which epoch, where that is known.
     seen: RefCell<BTreeMap<u64, (u64, Option<u64>)>>,
+}
+
+/// What the next write of a room is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// What it says.
+    pub text: &'static str,
+    /// The writer rests after it, until it is told to go on.
+    pub is_last: bool,
 }
 
 /// A write that was acknowledged; times are in µs since the room began.
@@ -45,6 +57,22 @@ impl Beat {
     /// Returns how many writes were acknowledged.
     pub fn acked(&self) -> usize {
         self.acks.borrow().len()
+    }
+
+    /// Has the next write be this one.
+    pub fn mark_next(&self, mark: Mark) {
+        self.marked.set(None);
+        self.mark.replace(Some(mark));
+    }
+
+    /// Returns the marked write once it is acknowledged.
+    pub fn marked(&self) -> Option<Acked> {
+        self.marked.get()
+    }
+
+    /// Has a writer that rests go on.
+    pub fn go_on(&self) {
+        self.rests.set(false);
     }
 
     /// Returns when an entry was seen.
@@ -98,7 +126,15 @@ pub async fn read(client: &Client, room: &str, began: Instant, stop: &Cancellati
 async fn join(client: &Client, room: &str, began: Instant) -> anyhow::Result<(Rc<Beat>, RoomWriter, RoomEvents)> {
     let joined = client.join(room, JoinFrom::Head).await;
     let (writer, events) = joined.with_context(|| format!("failed to join {room}"))?.split();
-    let beat = Beat { room: room.to_owned(), began, acks: RefCell::default(), seen: RefCell::default() };
+    let beat = Beat {
+        room: room.to_owned(),
+        began,
+        acks: RefCell::default(),
+        mark: RefCell::default(),
+        marked: Cell::default(),
+        rests: Cell::default(),
+        seen: RefCell::default(),
+    };
     Ok((Rc::new(beat), writer, events))
 }
 
@@ -107,11 +143,19 @@ async fn keep_writing(beat: Rc<Beat>, writer: RoomWriter, every: Duration, stop:
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while !stop.is_cancelled() {
         due.tick().await;
-        let sent_us = beat.now_us();
-        match writer.send_text("a beat").await {
+        if beat.rests.get() {
+            continue;
+        }
+        let (sent_us, mark) = (beat.now_us(), *beat.mark.borrow());
+        match writer.send_text(mark.map_or("a beat", |mark| mark.text)).await {
             Ok(ack) => {
                 let acked = Acked { seq: ack.seq.get(), sent_us, acked_us: beat.now_us() };
                 beat.acks.borrow_mut().push(acked);
+                if let Some(mark) = mark {
+                    beat.mark.replace(None);
+                    beat.rests.set(mark.is_last);
+                    beat.marked.set(Some(acked));
+                }
             }
             Err(_) => tokio::time::sleep(AGAIN_AFTER).await, // pace: between two tries
         }

@@ -6,7 +6,8 @@ use rollcall_load::latency::{Latency, Quantiles};
 use serde::Serialize;
 
 use super::cli::{FiguresCli, What};
-use super::{failover, gaps, handover};
+use super::gaps::Follows;
+use super::{cuts, failover, gaps, handover};
 use crate::cli::Cli;
 use crate::run::folder_under_target;
 use crate::stage::Stage;
@@ -25,11 +26,11 @@ pub struct Measured {
     pub rooms: usize,
     /// Rounds.
     pub rounds: usize,
-    /// What was measured: once for each room and round, or for each entry.
+    /// What was measured: at most once for each room and round.
     pub samples: u64,
     /// In milliseconds.
     pub ms: Option<Quantiles>,
-    /// Rooms of which nothing was measured, since nobody wrote to them in time.
+    /// Rooms of which nothing was measured in a round, since what was waited for did not come in time.
     pub missing: usize,
 }
 
@@ -49,6 +50,14 @@ impl Samples {
         self.latency.record_us(us);
         self.samples += 1;
     }
+
+    /// Takes a time in µs, or that there is none.
+    pub fn take_or_miss(&mut self, us: Option<u64>) {
+        match us {
+            Some(us) => self.take(us),
+            None => self.missing += 1,
+        }
+    }
 }
 
 /// Starts a cluster, measures, and stops it. None where the machine cannot run the servers, which was said then.
@@ -66,7 +75,9 @@ pub async fn measure(cli: &FiguresCli) -> anyhow::Result<Option<Measured>> {
     let (what, samples) = match cli.what {
         What::Failover => ("failover", failover::measure(&stage, cli).await?),
         What::Handover => ("handover", handover::measure(&stage, cli).await?),
-        What::Gaps => ("gaps", gaps::measure(&stage, cli).await?),
+        What::Gaps => ("gaps", gaps::measure(&stage, cli, Follows::More).await?),
+        What::Tails => ("tails", gaps::measure(&stage, cli, Follows::Nothing).await?),
+        What::Cuts => ("cuts", cuts::measure(&stage, cli).await?),
     };
     for node in &stage.nodes {
         node.stop().await?;

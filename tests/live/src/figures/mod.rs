@@ -1,5 +1,5 @@
-//! Figures of a cluster that changes hands: how long a room is silent when its owner is killed or drained, and how long an entry is
-//! missing where it was lost on its way.
+//! Figures of a cluster that is harmed: how long a room is silent when its owner is killed or drained, and how long an entry is
+//! missing where an envelope was lost on its way, or a node heard nothing.
 //!
 //! ```text
 //! rooms, each with a writer ─ acks with their times ─┐
@@ -10,6 +10,7 @@
 mod admin;
 mod cli;
 mod crowd;
+mod cuts;
 mod failover;
 mod gaps;
 mod handover;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cql_frames::{BATCH, frame};
+use crate::resp_frames::published;
 
 /// A server that sends back what it gets.
 async fn echo_server() -> SocketAddr {
@@ -213,4 +214,19 @@ async fn what_was_kept_aside_follows_when_its_client_goes_on() {
     hears(&mut client, &append).await;
     says(&mut client, &append).await;
     hears(&mut client, &append).await;
+}
+
+#[tokio::test]
+async fn a_published_message_is_lost_and_its_connection_goes_on() {
+    let proxy = Proxy::start_redis(echo_server().await).await.unwrap();
+    let mut client = connect(&proxy).await;
+    proxy.lose_published(Some(b"marked"));
+    let (before, marked, after) = (published(b"before"), published(b"one that is marked"), published(b"after"));
+    let answer = b"$6\r\nmarked\r\n";
+    says(&mut client, &[&before[..], &marked, answer, &after].concat()).await;
+    hears(&mut client, &[&before[..], answer, &after].concat()).await;
+    assert_eq!((proxy.lost_published(), proxy.open_connections()), (1, 1));
+    proxy.lose_published(None);
+    says(&mut client, &marked).await;
+    hears(&mut client, &marked).await;
 }
