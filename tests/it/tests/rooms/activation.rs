@@ -188,18 +188,28 @@ async fn room_with_snapshot() -> (Arc<MemoryLog>, StoredSnapshot) {
     (log, stored)
 }
 
-/// A snapshot that a later version wrote.
-fn of_unknown_format(mut stored: StoredSnapshot) -> StoredSnapshot {
+fn of_format(mut stored: StoredSnapshot, format: u8) -> StoredSnapshot {
     for part in &mut stored.parts {
-        part[0] = snapshot::SNAPSHOT_FORMAT + 1;
+        part[0] = format;
     }
     stored
 }
 
+/// A snapshot that a later version wrote.
+fn of_newer_format(stored: StoredSnapshot) -> StoredSnapshot {
+    of_format(stored, snapshot::SNAPSHOT_FORMAT + 1)
+}
+
+/// A snapshot of a version that this one does not read any more.
+fn of_older_format(stored: StoredSnapshot) -> StoredSnapshot {
+    of_format(stored, snapshot::SNAPSHOT_FORMAT - 1)
+}
+
 #[tokio::test]
 async fn snapshots_that_cannot_be_used_are_passed_over() {
-    let spoilt: [fn(StoredSnapshot) -> StoredSnapshot; 4] = [
-        of_unknown_format,
+    let spoilt: [fn(StoredSnapshot) -> StoredSnapshot; 5] = [
+        of_newer_format,
+        of_older_format,
         |stored| StoredSnapshot { parts: Vec::new(), ..stored },
         |mut stored| {
             stored.parts[0].truncate(20);
@@ -227,7 +237,7 @@ async fn an_older_snapshot_is_used_where_the_newest_cannot_be() {
     ann.write(6, "6").await;
     in_time(node.directory.drain()).await;
     let newest = log.read_snapshot(&ann.room, Seq::new(7)).await.unwrap().unwrap();
-    log.write_snapshot(&ann.room, of_unknown_format(newest)).await.unwrap();
+    log.write_snapshot(&ann.room, of_newer_format(newest)).await.unwrap();
     log.write_snapshot(&ann.room, stored).await.unwrap();
     let (node, mut ann) = node_on(&log).await;
     assert_eq!(ann.write(6, "6").await, duplicate(7));
@@ -247,7 +257,7 @@ async fn a_room_whose_beginning_expired_is_never_begun_from_nothing() {
     for at in [stored.seq, Seq::new(7)] {
         let usable = log.read_snapshot(&room("room"), at).await.unwrap().unwrap();
         assert_eq!(usable.seq, at);
-        log.write_snapshot(&room("room"), of_unknown_format(usable)).await.unwrap();
+        log.write_snapshot(&room("room"), of_newer_format(usable)).await.unwrap();
     }
     refuses_to_activate(&log).await;
 }
