@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall_actors::cluster::Standing;
-use rollcall_actors::limits::ACTIVATION_PAUSE_MS;
+use rollcall_actors::limits::{ACTIVATION_PAUSE_MS, RETENTION_LOOK_MS};
 use rollcall_actors::ports::{Log, Ports, Takeovers};
+use rollcall_actors::room::Retention;
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
 use rollcall_protocol::{CloseCode, Kind};
 use tokio::net::TcpListener;
@@ -346,6 +347,11 @@ fn room_settings(config: &Config) -> RoomSettings {
         idle_rooms_max: rooms.idle_max,
         active_rooms_max: rooms.active_max,
         activation_pause: Duration::from_millis(ACTIVATION_PAUSE_MS),
+        retention: Retention {
+            entries_max: config.retention.entries_max,
+            age_max_ms: config.retention.age_max_s.map(|age_s| age_s.saturating_mul(1_000)),
+        },
+        retention_look: Duration::from_millis(RETENTION_LOOK_MS),
     }
 }
 

@@ -19,6 +19,9 @@ pub const ROOM_REST_MS: u64 = 10_000;
 /// A room that could not be activated is not tried again for this long, in milliseconds.
 pub const ACTIVATION_PAUSE_MS: u64 = 1_000;
 
+/// How often an active room is looked at for entries that have come of age, in milliseconds.
+pub const RETENTION_LOOK_MS: u64 = 60 * 60 * 1_000;
+
 /// Rooms that could not be activated which a node remembers at once, for their pause.
 pub const FAILED_ROOMS_MAX: usize = 10_000;
 

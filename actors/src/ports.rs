@@ -10,6 +10,7 @@ use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
 
 use crate::cluster::NodeRef;
 use crate::cluster::ownership::{RedisAnswer, RedisCommand};
+use crate::room::Buckets;
 
 /// A future that a port returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -230,6 +231,12 @@ pub trait Log: Send + Sync + 'static {
         room: &'a RoomId,
         at_most: Seq,
     ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>>;
+
+    /// Returns in what pieces entries expire: the floor is always the first number of one. A log that deletes single entries has
+    /// pieces of one.
+    fn expires_in(&self) -> Buckets {
+        Buckets::of_entries(1)
+    }
 
     /// Drops the entries before `floor`; what is read afterwards below it is `Expired`. The room's numbering goes on. A floor
     /// above the newest snapshot's number plus one, or above the last entry's, is lowered to that, so that the state can always

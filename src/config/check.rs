@@ -197,6 +197,8 @@ impl Config {
             ("rooms.ring_bytes_max", self.rooms.ring_bytes_max as u64),
             ("rooms.queue_entries_max", self.rooms.queue_entries_max as u64),
             ("rooms.queue_bytes_max", self.rooms.queue_bytes_max as u64),
+            ("retention.entries_max", self.retention.entries_max.unwrap_or(1)),
+            ("retention.age_max_s", self.retention.age_max_s.unwrap_or(1)),
             ("drain.timeout_ms", self.drain.timeout_ms),
         ];
         if let Some((name, _)) = positive.into_iter().find(|&(_, value)| value == 0) {

@@ -23,7 +23,8 @@ pub use layers::{FlagValue, Loaded, Sources};
 pub use print::{default_toml, effective_json, effective_toml};
 pub use secret::Secret;
 pub use settings::{
-    Auth, Cluster, Config, Cql, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Redis, Rooms, SECTIONS,
+    Auth, Cluster, Config, Cql, Data, Drain, Hosts, Limits, Listen, Log, Logging, Ops, Origins, Redis, Retention,
+    Rooms, SECTIONS,
 };
 pub use source::Source;
 pub use table::{SectionRow, SettingRow};

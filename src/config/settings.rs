@@ -97,6 +97,16 @@ settings! {
         queue_bytes_max: usize = 4 * 1024 * 1024,
     }
 
+    /// How much of a room's history is kept. What is too much of it expires while somebody uses the room; its numbers stay. Deleted
+    /// is what makes up a whole piece: in a CQL log 4,096 entries, in an embedded one so many that they are worth it, an eighth of
+    /// what stays. An operator can have any room's entries expire by `POST /admin/v1/rooms/{room}/expire`.
+    retention: Retention {
+        /// Entries of a room that are kept, such as 1000000. Not set: all.
+        entries_max: Option<u64> = None,
+        /// How long entries are kept, in seconds, such as 7776000 for 90 days. Not set: for ever.
+        age_max_s: Option<u64> = None,
+    }
+
     /// The durable log.
     log: Log {
         /// "embedded": in the data folder, by this server alone. "cql": in ScyllaDB or Apache Cassandra, which many servers

@@ -43,6 +43,11 @@ impl Buckets {
         self.before(bucket).plus(self.entries)
     }
 
+    /// Returns the last number of the last bucket that ends at this number or before it; 0 where none does.
+    pub fn last_ended(self, seq: Seq) -> Seq {
+        Seq::new(seq.get() / self.entries * self.entries)
+    }
+
     /// Returns the last bucket that numbers reach.
     pub fn greatest(self) -> u64 {
         NUMBER_MAX / self.entries - 1

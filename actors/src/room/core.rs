@@ -1,6 +1,8 @@
 //! The room core: numbers writes, has them committed in batches, answers and delivers. Pure: what happens comes in as an
 //! [`Input`], what is to be done comes out as [`Effect`]s.
 
+mod expiry;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use rollcall_protocol::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, UNANSWERED_W
 use rollcall_protocol::{Ack, Body, Entry, Kind, Salt, Seq, UserId, WriteOp, hash};
 use sha2::{Digest, Sha256};
 
+use self::expiry::Expiry;
 use super::buckets::Buckets;
 use super::io::{Answer, Change, ChangeKind, Effect, Input, StopReason, Submit, Target};
 use super::refusal::Refusal;
@@ -46,6 +49,7 @@ pub struct RoomCore<T> {
     last_snapshot: Seq,
     /// How far the log grows before the next snapshot.
     snapshot_every: u64,
+    expiry: Expiry<T>,
     phase: Phase,
 }
 
@@ -86,6 +90,7 @@ impl<T> RoomCore<T> {
             unanswered: BTreeMap::new(),
             last_snapshot,
             snapshot_every: SNAPSHOT_ENTRIES_MIN,
+            expiry: Expiry::new(),
             phase: Phase::Active,
         };
         core.plan_snapshot();
@@ -111,14 +116,18 @@ impl<T> RoomCore<T> {
             }
             Input::Submit(submit) => self.submit(now_ms, submit, effects),
             Input::Change(change) => self.change(now_ms, change, effects),
-            Input::Committed => self.commit(effects),
+            Input::Committed => self.commit(now_ms, effects),
             Input::NotCommitted(reason) => self.roll_back(&reason, effects),
             Input::Unknown => self.lose(effects),
             Input::Rest if self.pending() == 0 => self.tentative = None,
             Input::Rest => {}
+            Input::Retain => self.retain(now_ms, effects),
+            Input::ExpirableFound(found) => self.expirable_found(&found, effects),
+            Input::SnapshotKept { seq, salt } => self.snapshot_kept(now_ms, seq, salt, effects),
             Input::Drain => {
                 if self.phase == Phase::Active {
                     self.phase = Phase::Draining;
+                    self.abandon_expiry(effects);
                     self.finish_drain(effects);
                 }
             }
@@ -204,6 +213,7 @@ impl<T> RoomCore<T> {
                 let floor = room.floor.is_none_or(|wanted| wanted <= self.tentative().floor);
                 (Kind::Room, Body::from_value(&room), !is_new && members_only && floor)
             }
+            ChangeKind::Expire(before) => return self.expire((change.reply, change.sender), before, effects),
         };
         if holds {
             let ack = Ack { seq: self.tentative().head, duplicate: true };
@@ -284,7 +294,8 @@ impl<T> RoomCore<T> {
         self.in_flight = Some(Batch { entries, rest });
     }
 
-    fn commit(&mut self, effects: &mut Vec<Effect<T>>) {
+    fn commit(&mut self, now_ms: i64, effects: &mut Vec<Effect<T>>) {
+        let head_before = self.committed.head;
         let batch = self.in_flight.take().expect("a commit is reported while an append is in flight");
         self.append_next(effects);
         effects.push(Effect::Deliver(Arc::clone(&batch.entries)));
@@ -300,6 +311,10 @@ impl<T> RoomCore<T> {
         }
         if self.committed.head.since(self.last_snapshot) >= self.snapshot_every {
             self.take_snapshot(effects);
+        }
+        self.drop_expired(effects);
+        if self.buckets.last_ended(self.committed.head) != self.buckets.last_ended(head_before) {
+            self.retain(now_ms, effects);
         }
         self.finish_drain(effects);
     }
@@ -398,6 +413,7 @@ impl<T> RoomCore<T> {
 
     fn stop(&mut self, reason: StopReason, effects: &mut Vec<Effect<T>>) {
         self.phase = Phase::Stopped;
+        self.abandon_expiry(effects);
         effects.push(Effect::Stop(reason));
     }
 }

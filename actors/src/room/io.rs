@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rollcall_protocol::{Ack, Body, DeviceId, Entry, Kind, Salt, Seq, UserId, WriteOp};
+use rollcall_protocol::{Ack, Body, DeviceId, Entry, Hash, Kind, Salt, Seq, UserId, WriteOp};
 
 use super::refusal::Refusal;
 use super::state::{MemberChange, RoomChange};
-use crate::ports::{NotCommitted, StoredSnapshot};
+use crate::ports::{LogError, NotCommitted, StoredSnapshot};
 
 /// What happens to a room. `T` stands for whoever waits for an answer; the core hands it back with the answer, exactly once.
 #[derive(Debug)]
@@ -23,6 +23,17 @@ pub enum Input<T> {
     Unknown,
     /// Nobody has written for a while: memory that only writes need is given back.
     Rest,
+    /// Look whether the room keeps more than it is to, and have deleted what an earlier owner let expire.
+    Retain,
+    /// What may expire; an error where the log could not say.
+    ExpirableFound(Result<Option<LastExpired>, LogError>),
+    /// Up to which number the state is kept by the snapshot that was stored for an expiry and read back; none where there is no such.
+    SnapshotKept {
+        /// The snapshot's number.
+        seq: Option<Seq>,
+        /// Sixteen random bytes of the entry's own that says what has expired.
+        salt: Salt,
+    },
     /// The room is to be given up: what was taken is finished, nothing more is taken.
     Drain,
 }
@@ -118,6 +129,44 @@ pub enum ChangeKind {
     Member(MemberChange),
     /// The room's settings; in a room that nobody wrote to, its creation by the sender. The core says who the creator is.
     Room(RoomChange),
+    /// What lies before this number expires, as far as the log can delete it by itself and a snapshot holds what is needed of it.
+    Expire(Seq),
+}
+
+/// How much of a room's history is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Retention {
+    /// This many entries, and those before them expire; none: all.
+    pub entries_max: Option<u64>,
+    /// For so long, in milliseconds; none: for ever.
+    pub age_max_ms: Option<u64>,
+}
+
+impl Retention {
+    /// Everything is kept.
+    pub const FOR_EVER: Self = Self { entries_max: None, age_max_ms: None };
+}
+
+/// Which entries may expire; the log says what it can delete of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Expirable {
+    /// The first number that is still kept.
+    pub floor: Seq,
+    /// All up to this number may expire.
+    pub through: Seq,
+    /// Of those after it, up to and with this number, those may that were made before `made_before_ms`.
+    pub head: Seq,
+    /// In milliseconds since 1970; none: no others.
+    pub made_before_ms: Option<i64>,
+}
+
+/// The last of the entries that are to expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LastExpired {
+    /// Its number.
+    pub seq: Seq,
+    /// Its hash, on which what is kept builds.
+    pub hash: Hash,
 }
 
 /// The answer to a write.
@@ -134,6 +183,12 @@ pub enum Effect<T> {
     Reply(T, Answer),
     /// Store this snapshot when there is time.
     Snapshot(StoredSnapshot),
+    /// Find out what may expire, and say so by [`Input::ExpirableFound`].
+    FindExpirable(Expirable),
+    /// Store this snapshot, read it back, and say so by [`Input::SnapshotKept`]: what it holds is about to be deleted elsewhere.
+    KeepSnapshot(StoredSnapshot),
+    /// Delete what lies before this number: the room's log says that it has expired.
+    DropExpired(Seq),
     /// The room is over here: answer nothing more, take nothing more.
     Stop(StopReason),
 }

@@ -2,10 +2,11 @@
 //! no I/O and nothing asynchronous happens here; the shell gives it those.
 //!
 //! ```text
-//!            Submit, Change, Drain                     Append ──▶ the log
+//!            Submit, Change, Retain, Drain             Append ──▶ the log
 //! callers ─────────────────────────▶ RoomCore::handle  Deliver ─▶ everybody in the room
 //! the log ─────────────────────────▶                   Reply ───▶ whoever asked
-//!            Committed, NotCommitted, Unknown          Snapshot, Stop
+//!            Committed, NotCommitted, Unknown,         Snapshot, Stop,
+//!            ExpirableFound, SnapshotKept              FindExpirable, KeepSnapshot, DropExpired
 //! ```
 
 mod buckets;
@@ -22,7 +23,9 @@ mod tests;
 
 pub use self::core::RoomCore;
 pub use buckets::{BUCKET_ENTRIES, Buckets};
-pub use io::{Answer, Change, ChangeKind, Effect, Input, Rights, StopReason, Submit, Target};
+pub use io::{
+    Answer, Change, ChangeKind, Effect, Expirable, Input, LastExpired, Retention, Rights, StopReason, Submit, Target,
+};
 pub use redactions::RecentRedactions;
 pub use refusal::Refusal;
 pub use senders::{SENDERS_MAX, SenderKey};

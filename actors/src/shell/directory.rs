@@ -2,6 +2,7 @@
 //! supervises the rooms' actors: one that fails is forgotten, and the next request activates the room from its log.
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,10 +24,13 @@ use super::room_actor::RoomMsg;
 use super::rooms::Rooms;
 use super::tail::{RingLimits, TailEnd};
 use crate::ports::{ClusterPorts, Log, Ports};
-use crate::room::Refusal;
+use crate::room::{Refusal, Retention};
 
 /// How many actors of a room are asked, one after the other, when each of them is just being given up.
 const TRIES_MAX: usize = 16;
+
+/// The rooms look for what has come of age in so many slices, one after the other, so that they do not all ask the log at once.
+const RETENTION_SLICES: u32 = 64;
 
 /// What the directory's rooms are made with.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,11 @@ pub struct RoomSettings {
     pub active_rooms_max: usize,
     /// How long a room that could not be activated is not tried again.
     pub activation_pause: Duration,
+    /// What rooms keep of their history.
+    pub retention: Retention,
+    /// How often a room that is active is looked at for what it is not to keep any longer; besides, it is when it becomes active,
+    /// and as it grows.
+    pub retention_look: Duration,
 }
 
 /// The rooms of one node. Cloning shares them.
@@ -75,6 +84,8 @@ pub(super) struct Shared {
     failed: Mutex<FailedRooms>,
     pub damage: Damage,
     draining: AtomicBool,
+    /// Which slice of the rooms looks next for what has come of age.
+    retention_slice: AtomicU64,
     /// Actors that have not ended, forgotten ones included.
     pub alive: watch::Sender<usize>,
     tasks: TaskTracker,
@@ -85,6 +96,8 @@ pub(super) struct Shared {
 pub(super) enum DirectoryMsg {
     /// Look for idle rooms.
     Sweep,
+    /// Have some of the rooms look for what they are not to keep any longer.
+    Retain,
 }
 
 impl Directory {
@@ -100,6 +113,7 @@ impl Directory {
             failed: Mutex::default(),
             damage: Damage::default(),
             draining: AtomicBool::new(false),
+            retention_slice: AtomicU64::new(0),
             alive: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             committed: Default::default(),
@@ -107,6 +121,10 @@ impl Directory {
         let (supervisor, _) = Actor::spawn(None, Supervisor, Arc::clone(&shared)).await?;
         let sweep_every = (settings.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
         supervisor.send_interval(sweep_every, || DirectoryMsg::Sweep);
+        if settings.retention != Retention::FOR_EVER {
+            let slice_every = (settings.retention_look / RETENTION_SLICES).max(Duration::from_millis(1));
+            supervisor.send_interval(slice_every, || DirectoryMsg::Retain);
+        }
         Ok(Self { rooms: Rooms { shared, supervisor }, cluster: None })
     }
 
@@ -342,6 +360,17 @@ impl Shared {
         });
     }
 
+    /// Has a slice of the rooms look for what they are not to keep any longer; which one a room is in is told by its name.
+    fn retain_slice(&self) {
+        let slice = self.retention_slice.fetch_add(1, Ordering::Relaxed) % u64::from(RETENTION_SLICES);
+        let is_in_slice = |handle: &&Arc<RoomHandle>| {
+            let mut hasher = DefaultHasher::new();
+            handle.tail.room().hash(&mut hasher);
+            hasher.finish() % u64::from(RETENTION_SLICES) == slice
+        };
+        self.rooms().iter().filter(is_in_slice).for_each(|handle| handle.tell(RoomMsg::Retain));
+    }
+
     /// Forgets the room of an actor that failed, and says so.
     fn forget_failed(&self, failed: ractor::ActorId, error: &ActorProcessingErr) {
         let handle = self.rooms().iter().find(|handle| handle.is_of(failed)).cloned();
@@ -387,6 +416,7 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             DirectoryMsg::Sweep => shared.sweep(),
+            DirectoryMsg::Retain => shared.retain_slice(),
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! whose answers are cast back into the same mailbox.
 
 mod damaged;
+mod expiry;
 mod joining;
 mod report;
 mod targets;
@@ -26,7 +27,7 @@ use super::replies::{ReadReply, WriteReply};
 use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use crate::cluster::RoomFacts;
 use crate::ports::{Activate, Append, AppendOutcome, LogError, NotCommitted};
-use crate::room::{Change, Effect, Input, Refusal, RoomCore, RoomState, SenderKey, StopReason, Target};
+use crate::room::{Change, Effect, Input, LastExpired, Refusal, RoomCore, RoomState, SenderKey, StopReason, Target};
 
 /// What comes into a room's mailbox.
 #[derive(Debug)]
@@ -44,8 +45,14 @@ pub(super) enum RoomMsg {
     TargetFound(SenderKey, Target),
     /// The log answered whether a join's cursor lies on the room's history.
     JoinChecked(Box<JoinRequest>, ReadReply, Result<(), ErrorFrame>),
+    /// The log has said what may expire.
+    ExpirableFound(Result<Option<LastExpired>, LogError>),
+    /// The log has stored a snapshot for an expiry, and shown which it has.
+    SnapshotKept(Option<Seq>),
     /// Nothing was asked for a while.
     Rest,
+    /// It is time to look whether entries have come of age.
+    Retain,
     /// The room is to be given up.
     Drain,
 }
@@ -133,7 +140,10 @@ impl Actor for RoomActor {
             RoomMsg::Appended(outcome) => state.appended(&myself, outcome),
             RoomMsg::TargetFound(key, target) => state.target_found(&myself, &key, target),
             RoomMsg::JoinChecked(join, reply, result) => state.join_checked(&join, reply, result),
+            RoomMsg::ExpirableFound(found) => state.feed(&myself, Input::ExpirableFound(found)),
+            RoomMsg::SnapshotKept(seq) => state.feed(&myself, Input::SnapshotKept { seq, salt: draw_salt() }),
             RoomMsg::Rest => state.feed(&myself, Input::Rest),
+            RoomMsg::Retain => state.feed(&myself, Input::Retain),
             RoomMsg::Drain => state.drain(&myself),
         }
         Ok(())
@@ -177,12 +187,16 @@ impl RoomActorState {
                 if let Some(link) = &mut self.link {
                     link.activated(fence, replaced, &state);
                 }
-                let core = RoomCore::new(fence, state, last_snapshot);
+                let core = RoomCore::new(fence, state, last_snapshot).retaining(self.shared.settings.retention);
                 self.phase = Phase::Active(Box::new(Active {
                     core,
                     lookups: BTreeMap::new(),
                     redactions: Redactions::default(),
                 }));
+                // In a cluster once others may see what it numbers.
+                if self.link.is_none() {
+                    self.feed(myself, Input::Retain);
+                }
                 waiting.into_iter().for_each(|request| self.request(myself, request));
             }
             Err(ActivationError::Damaged(damaged)) => {
@@ -288,6 +302,9 @@ impl RoomActorState {
                         }
                     });
                 }
+                Effect::FindExpirable(expirable) => self.find_expirable(myself, expirable),
+                Effect::KeepSnapshot(snapshot) => self.keep_snapshot(myself, snapshot),
+                Effect::DropExpired(floor) => self.drop_expired(floor),
                 Effect::Stop(reason) => {
                     tracing::debug!(room = %handle.tail.room(), ?reason, "gave a room up");
                 }

@@ -80,6 +80,8 @@ impl Rooms {
         if !handle.admission.is_closed() && rooms.insert(Arc::clone(handle)).sweep_is_due {
             let _ = self.supervisor.cast(DirectoryMsg::Sweep);
         }
+        drop(rooms);
+        handle.tell(RoomMsg::Retain);
     }
 
     /// Lets nobody find a room's actor any more, and tells its readers to join again.

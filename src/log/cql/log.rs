@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rollcall_actors::fencing::{
-    Answer, Buckets, Effect, Fencing, Input, Retention, RetentionStep, Start, Stop, Tip, TipSearch,
+    Answer, Buckets, Effect, Fencing, FloorRow, Input, Retention, RetentionStep, Start, Stop, Tip, TipSearch,
 };
 use rollcall_actors::ports::{
     Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
@@ -154,9 +154,8 @@ impl CqlLog {
         let (pauses, deadline) = (self.options.retry_pause, Instant::now() + self.options.activation_deadline);
         tokio::spawn(async move {
             let floor = store.floor(&store.statements.look_at_floor, &room).await;
-            let is_undone = |swept, floor| buckets.last(swept) < floor;
             if let Ok(Some(row)) = floor
-                && is_undone(row.swept, row.floor)
+                && is_undone(buckets, row)
                 && let Err(error) =
                     expire(&store, &room, (buckets, Seq::ZERO, Seq::ZERO, last_seq), pauses, deadline).await
             {
@@ -186,6 +185,14 @@ impl CqlLog {
     }
 
     async fn expire_now(&self, room: &RoomId, floor: Seq) -> Result<(), LogError> {
+        // Each activation of a room asks for what was done long ago.
+        let row = self.store.floor(&self.store.statements.look_at_floor, room).await;
+        if let Ok(Some(row)) = row
+            && row.floor >= floor
+            && !is_undone(self.options.buckets, row)
+        {
+            return Ok(());
+        }
         let Some(tail) = self.tail_now(room).await? else { return Ok(()) };
         let snapshot = self.snapshots.newest_sealed(room).await?;
         let wanted = (self.options.buckets, floor, snapshot, tail.last_seq);
@@ -230,6 +237,11 @@ impl CqlLog {
         ownership.append(entries, answer);
         Ok(answered)
     }
+}
+
+/// Tells whether there may be something to delete in full buckets below a floor.
+fn is_undone(buckets: Buckets, row: FloorRow) -> bool {
+    buckets.last(row.swept) < row.floor
 }
 
 /// Raises a room's floor as far as it may rise, and deletes what lies in full buckets below it.
@@ -318,6 +330,10 @@ impl Log for CqlLog {
         at_most: Seq,
     ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>> {
         Box::pin(self.snapshots.read(room, at_most))
+    }
+
+    fn expires_in(&self) -> Buckets {
+        self.options.buckets
     }
 
     fn expire_before<'a>(&'a self, room: &'a RoomId, floor: Seq) -> PortFuture<'a, Result<(), LogError>> {

@@ -42,7 +42,7 @@ pub struct Admin {
     pub runtime: Handle,
 }
 
-type Shared = State<Arc<Admin>>;
+pub(super) type Shared = State<Arc<Admin>>;
 
 /// Returns the endpoints, to be put below `/admin/v1`.
 pub fn router(admin: Admin) -> Router {
@@ -53,6 +53,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/rooms/{room}", get(room))
         .route("/rooms/{room}/passivate", post(passivate))
         .route("/rooms/{room}/move", post(move_room))
+        .route("/rooms/{room}/expire", post(super::expire::expire))
         .route("/beacons", get(beacons))
         .route("/drain", post(drain))
         .fallback(async || AdminError::not_found("there is no such endpoint"))
@@ -171,7 +172,7 @@ async fn drain(State(admin): Shared) -> Result<Response, AdminError> {
 }
 
 /// Makes sure that a room is owned here; else says by whom.
-async fn owned_here(admin: &Admin, room: &RoomId) -> Result<(), AdminError> {
+pub(super) async fn owned_here(admin: &Admin, room: &RoomId) -> Result<(), AdminError> {
     let cluster = admin.directory.cluster().ok_or_else(alone)?;
     let report = cluster.room(room).await;
     if report.as_ref().is_some_and(|report| report.role == RoomRole::Owner) {
@@ -184,7 +185,7 @@ async fn owned_here(admin: &Admin, room: &RoomId) -> Result<(), AdminError> {
     }))
 }
 
-fn parse(name: &str) -> Result<RoomId, AdminError> {
+pub(super) fn parse(name: &str) -> Result<RoomId, AdminError> {
     RoomId::parse(name).map_err(|error| AdminError::bad_request(error.to_string()))
 }
 

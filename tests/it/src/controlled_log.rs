@@ -12,6 +12,7 @@ use rollcall_actors::ports::{
     Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, NotCommitted, PortFuture, ReadRange,
     StoredSnapshot,
 };
+use rollcall_actors::room::Buckets;
 use rollcall_protocol::{RoomId, Seq};
 use tokio::sync::oneshot;
 
@@ -82,6 +83,8 @@ struct Shared {
     late: Mutex<Vec<Append>>,
     failing_activations: AtomicUsize,
     failing_reads: AtomicUsize,
+    failing_expiries: AtomicUsize,
+    lost_snapshots: AtomicUsize,
     activations: AtomicUsize,
     appends: AtomicUsize,
     tails: AtomicUsize,
@@ -114,6 +117,16 @@ impl ControlledLog {
 
     fn place(&self, log: Arc<dyn Log>) {
         assert!(self.shared.log.set(log).is_ok(), "it stands over one log");
+    }
+
+    /// Lets the next deletions of what has expired fail.
+    pub fn fail_expiries(&self, count: usize) {
+        self.shared.failing_expiries.store(count, Ordering::SeqCst);
+    }
+
+    /// Says of the next snapshots that they are stored, and stores them not.
+    pub fn lose_snapshots(&self, count: usize) {
+        self.shared.lost_snapshots.store(count, Ordering::SeqCst);
     }
 
     /// Decides about the next append that nothing was decided about yet, of whatever room.
@@ -269,6 +282,9 @@ impl Log for ControlledLog {
         room: &'a RoomId,
         snapshot: StoredSnapshot,
     ) -> PortFuture<'a, Result<(), LogError>> {
+        if count_down(&self.shared.lost_snapshots) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         self.shared.log().write_snapshot(room, snapshot)
     }
 
@@ -280,7 +296,14 @@ impl Log for ControlledLog {
         self.shared.log().read_snapshot(room, at_most)
     }
 
+    fn expires_in(&self) -> Buckets {
+        self.shared.log().expires_in()
+    }
+
     fn expire_before<'a>(&'a self, room: &'a RoomId, floor: Seq) -> PortFuture<'a, Result<(), LogError>> {
+        if count_down(&self.shared.failing_expiries) {
+            return Box::pin(std::future::ready(Err(away())));
+        }
         self.shared.log().expire_before(room, floor)
     }
 }

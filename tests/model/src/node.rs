@@ -170,6 +170,9 @@ impl Node {
                         Arc::make_mut(world.told).answer(write, &reply);
                     }
                     room::Effect::Snapshot(_) | room::Effect::Stop(_) => {}
+                    room::Effect::FindExpirable(_) | room::Effect::KeepSnapshot(_) | room::Effect::DropExpired(_) => {
+                        unreachable!("nothing expires here")
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@
 mod answers;
 mod batches;
 mod changes;
+mod expiry;
 mod finality;
 mod forgetting;
 mod histories;

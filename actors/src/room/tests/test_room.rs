@@ -7,8 +7,8 @@ use rollcall_protocol::{Ack, Body, DeviceId, Entry, Kind, Salt, Seq, UserId, Wri
 use super::test_log::TestLog;
 use crate::ports::NotCommitted;
 use crate::room::{
-    Answer, Change, ChangeKind, Effect, Input, MemberChange, Refusal, Rights, Role, RoomCore, RoomState, SenderKey,
-    StopReason, Submit, Target,
+    Answer, Buckets, Change, ChangeKind, Effect, Input, MemberChange, Refusal, Retention, Rights, Role, RoomCore,
+    RoomState, SenderKey, StopReason, Submit, Target,
 };
 
 pub type Effects = Vec<Effect<u32>>;
@@ -43,6 +43,16 @@ impl TestRoom {
         room
     }
 
+    /// Has the room keep so much.
+    pub fn retain(&mut self, entries_max: Option<u64>, age_max_ms: Option<u64>) {
+        self.core = self.core.clone().retaining(Retention { entries_max, age_max_ms });
+    }
+
+    /// Cuts the log into other partitions.
+    pub fn cut_into(&mut self, buckets: Buckets) {
+        self.core = self.core.clone().in_buckets(buckets);
+    }
+
     pub fn handle(&mut self, input: Input<u32>) -> Effects {
         let mut effects = Vec::new();
         self.core.handle(self.now_ms, input, &mut effects);
@@ -52,7 +62,12 @@ impl TestRoom {
                     assert!(self.in_flight.replace(Arc::clone(batch)).is_none(), "one append is in flight at most");
                 }
                 Effect::Snapshot(snapshot) => self.log.snapshots.push(snapshot.clone()),
-                Effect::Deliver(_) | Effect::Reply(..) | Effect::Stop(_) => {}
+                Effect::KeepSnapshot(snapshot) => self.log.snapshots.push(snapshot.clone()),
+                Effect::Deliver(_)
+                | Effect::Reply(..)
+                | Effect::Stop(_)
+                | Effect::FindExpirable(_)
+                | Effect::DropExpired(_) => {}
             }
         }
         effects

@@ -5,4 +5,5 @@ mod asking;
 mod cluster;
 mod connect;
 mod draining;
+mod expiry;
 mod tokens;

@@ -9,6 +9,7 @@ mod cluster_input;
 mod cluster_log;
 mod desk;
 mod drain;
+mod expiry;
 mod idle_limit;
 mod joins;
 mod node;

@@ -8,6 +8,7 @@ use rollcall::cluster::LocalOwnership;
 use rollcall::log::MemoryLog;
 use rollcall_actors::cluster::Standing;
 use rollcall_actors::ports::{Clock, ClusterPorts, Log, Ownership, Ports};
+use rollcall_actors::room::Retention;
 use rollcall_actors::shell::{ClusterView, Directory, QueueLimits, RingLimits, RoomSettings};
 use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::scribe;
@@ -24,6 +25,8 @@ pub const ROOMY: RoomSettings = RoomSettings {
     idle_rooms_max: usize::MAX,
     active_rooms_max: usize::MAX,
     activation_pause: Duration::from_millis(20),
+    retention: Retention::FOR_EVER,
+    retention_look: Duration::from_secs(3600),
 };
 
 /// As above, but a room's memory holds its last batch and no more.

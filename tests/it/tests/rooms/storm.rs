@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use rollcall_actors::room::Refusal;
+use rollcall_actors::room::{Refusal, Retention};
 use rollcall_actors::shell::{QueueLimits, RingLimits, RoomSettings};
 use rollcall_it::controlled_log::Fate;
 use rollcall_protocol::{Kind, Seq, WriteOp};
@@ -30,6 +30,8 @@ const NARROW: RoomSettings = RoomSettings {
     idle_rooms_max: 1,
     active_rooms_max: 100,
     activation_pause: Duration::from_millis(1),
+    retention: Retention::FOR_EVER,
+    retention_look: Duration::from_secs(3600),
 };
 
 /// What a device writes under one n, for ever.

@@ -87,6 +87,7 @@ impl Naive {
             ChangeKind::Room(change) => {
                 (Kind::Room, Body::from_value(change), change.members_only == Some(self.members_only()))
             }
+            ChangeKind::Expire(_) => unreachable!("these histories keep everything"),
         };
         if holds && (kind == Kind::Member || !self.facts.is_empty()) {
             return Promise { rests_on: self.head(), answer: Ok(Ack { seq: self.head(), duplicate: true }) };
