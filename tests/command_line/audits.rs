@@ -1,6 +1,7 @@
 //! `rollcall audit` of folders and of served rooms, and `rollcall compact`.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rollcall::log::{EmbeddedLog, EmbeddedOptions};
 use rollcall_actors::ports::{Activate, Append, AppendOutcome, Fence, Log};
@@ -146,6 +147,50 @@ fn compaction_takes_what_was_redacted_off_the_disk() {
     assert!(!files_with(&folder, "what stays").is_empty());
     let audited = machine.run(&["audit", "--room", "general"]);
     assert!(audited.done().starts_with("general: whole, 4 entries, head 4:"), "{audited:?}");
+}
+
+/// What a setting has let expire is no damage, in the folder and as it is served.
+#[test]
+fn a_room_whose_beginning_has_expired_is_whole_from_there_on() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    send_many(&server, 20);
+    server.stop();
+    // Whoever uses the room again has it look at what it keeps.
+    let server = machine.serve(&["--set", "retention.entries_max=3"]);
+    machine.ask(&server, &["send", "general", "one more"]).done();
+    let gone = "; what was before 19 has expired";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !machine.run(&["audit", "--url", &server.url(), "--room", "general"]).output.contains(gone) {
+        assert!(Instant::now() < deadline, "nothing has expired");
+    }
+    server.stop();
+
+    let audited = machine.run(&["audit", "--room", "general"]);
+    assert!(
+        audited.done().starts_with("general: whole, 5 entries, head 23:") && audited.done().contains(gone),
+        "{audited:?}"
+    );
+    let server = machine.serve(&[]);
+    let served = machine.run(&["audit", "--url", &server.url(), "--room", "general"]);
+    assert!(
+        served.done().starts_with("general: whole, 5 entries, head 23:") && served.done().contains(gone),
+        "{served:?}"
+    );
+    server.stop();
+}
+
+/// Sends messages over one connection, as a guest.
+fn send_many(server: &Server, count: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::builder(server.url()).guest().connect().await.unwrap();
+        let writer = client.join("general", JoinFrom::Start).await.unwrap().writer();
+        for number in 1..=count {
+            writer.send_text(&format!("message {number}")).await.unwrap();
+        }
+        client.close().await;
+    });
 }
 
 /// Sends a message and redacts it again, over one connection, as a guest.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rollcall_actors::room::RoomChange;
 use rollcall_protocol::{Entry, Epoch, Hash, Kind, RoomId, Seq, hash};
 
 /// Where a room is broken, and how.
@@ -34,6 +35,8 @@ pub struct ChainAudit {
     /// The hash before that; none before the first entry of a room whose beginning has expired and whose hash there is not
     /// known: its first entry is believed.
     hash: Option<Hash>,
+    /// The first entry of a room whose beginning has expired, until one of its later entries tells what was before it.
+    believed: Option<Entry>,
     created_at_ms: i64,
     epoch: Epoch,
     anchors: BTreeMap<Seq, Hash>,
@@ -52,6 +55,7 @@ impl ChainAudit {
             first,
             next: first,
             hash: if first == Seq::FIRST { Some(genesis) } else { hash_before },
+            believed: None,
             created_at_ms: i64::MIN,
             epoch: Epoch::ZERO,
             anchors: anchors.iter().copied().collect(),
@@ -71,6 +75,9 @@ impl ChainAudit {
         }
         if entry.is_redacted() {
             self.erased.push((entry.seq, entry.target.filter(|_| entry.kind == Kind::Edit)));
+        }
+        if self.hash.is_none() {
+            self.believed = Some(entry.clone());
         }
         self.hash = Some(entry.hash);
         self.created_at_ms = entry.created_at_ms;
@@ -104,6 +111,12 @@ impl ChainAudit {
         if entry.epoch < self.epoch {
             return Err("has a lower epoch than the entry before it".to_owned());
         }
+        if let Some(believed) = self.believed.as_ref().or(Some(entry).filter(|_| self.hash.is_none()))
+            && let Some(floor_hash) = floor_hash(entry, believed.seq)
+            && believed.expected_hash(floor_hash) != believed.hash
+        {
+            return Err("tells of another history before the first entry that is kept".to_owned());
+        }
         match self.anchors.remove(&entry.seq) {
             Some(noted) if noted != entry.hash => {
                 Err("has another hash than was noted: history was rewritten".to_owned())
@@ -122,7 +135,9 @@ impl ChainAudit {
             return Err(Break { seq: self.next, problem: format!("is missing, and all up to {head}") });
         }
         let is_explained = |(seq, edited): &(Seq, Option<Seq>)| {
-            self.redacted.contains(seq) || edited.is_some_and(|edited| self.redacted.contains(&edited))
+            let is_known = |edited: &Seq| self.redacted.contains(edited);
+            // A redaction before an edit of its target may have expired with it.
+            self.redacted.contains(seq) || edited.is_some_and(|edited| edited < self.first || is_known(&edited))
         };
         if let Some(&(seq, _)) = self.erased.iter().find(|erased| !is_explained(erased)) {
             return Err(Break { seq, problem: "has lost its body, and no redaction says so".to_owned() });
@@ -135,6 +150,13 @@ impl ChainAudit {
         let first = if entries == 0 { Seq::ZERO } else { self.first };
         Ok(Verified { entries, first, head: last, hash: self.hash.unwrap_or(Hash([0; 32])) })
     }
+}
+
+/// Returns the hash before the first entry that is kept, where an entry tells of this one that it is the first.
+fn floor_hash(entry: &Entry, first: Seq) -> Option<Hash> {
+    let body = entry.body.as_ref().filter(|_| entry.kind == Kind::Room)?;
+    let change = body.parse::<RoomChange>().ok()?;
+    change.floor_hash.filter(|_| change.floor == Some(first))
 }
 
 #[cfg(test)]

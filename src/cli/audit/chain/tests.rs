@@ -157,3 +157,35 @@ fn a_history_that_was_rewritten_as_a_whole_is_found_by_an_anchor_alone() {
     let found = audit(&whole(), 1, None, &beyond).unwrap_err();
     assert_eq!(found, Break { seq: Seq::new(9), problem: "was noted, and the room has the entries 1 to 7".to_owned() });
 }
+
+/// Makes the last entry tell that the room is kept from #3 on, and what the hash before that is.
+fn tell_of_floor(entries: &mut [Entry], hash: Hash) {
+    let change = RoomChange { floor: Some(Seq::new(3)), floor_hash: Some(hash), ..RoomChange::default() };
+    let before = entries[5].hash;
+    entries[6].kind = Kind::Room;
+    entries[6].body = Some(Body::from_value(&change).unwrap());
+    seal(&mut entries[6..], before);
+}
+
+#[test]
+fn the_entry_that_tells_of_the_floor_proves_the_first_that_is_kept() {
+    let mut entries = whole();
+    let before = entries[1].hash;
+    tell_of_floor(&mut entries, before);
+    assert_eq!(audit(&entries[2..], 3, None, &[]).unwrap().first, Seq::new(3));
+    tell_of_floor(&mut entries, Hash([9; 32]));
+    let found = audit(&entries[2..], 3, None, &[]).unwrap_err();
+    assert_eq!(found.seq, Seq::new(7));
+    assert!(found.problem.contains("another history"), "{}", found.problem);
+}
+
+#[test]
+fn what_took_the_body_of_an_edit_away_may_have_expired_with_its_target() {
+    let mut entries = whole();
+    let before = entries[4].hash;
+    entries[5].kind = Kind::Message;
+    entries[5].body = Some(Body::from_stored(r#"{"text":"no redaction"}"#.to_owned()).unwrap());
+    seal(&mut entries[5..], before);
+    assert_eq!(audit(&entries[4..], 5, None, &[]).unwrap().first, Seq::new(5));
+    assert_eq!(audit(&entries, 1, None, &[]).unwrap_err().seq, Seq::new(3));
+}
