@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{DumpEvent, Event, FaultsEndEvent, Outcome, WriteEvent};
+use crate::event::{DumpEvent, Event, FaultsEndEvent, FloorEvent, Outcome, WriteEvent};
 use crate::findings::Findings;
 use crate::judge;
 use crate::names::{ConnIx, Names, RoomIx};
@@ -89,13 +89,16 @@ impl Checker {
             Event::Push(push) => self.observe_push_event(push),
             Event::Expired(expired) => self.observe_expired(expired),
             Event::FaultsEnd(faults_end) => self.observe_faults_end(*faults_end),
-            Event::Floor(floor) => {
-                let room = self.room(&floor.room);
-                self.rooms[room.place()].log.observe_floor(floor);
-            }
+            Event::Floor(floor) => self.observe_floor(floor),
             Event::Dump(dump) => self.observe_dump(dump),
             Event::Note(_) => {}
         }
+    }
+
+    /// Observes where the log of a room begins; before its entries are dumped.
+    pub fn observe_floor(&mut self, floor: &FloorEvent) {
+        let room = self.room(&floor.room);
+        self.rooms[room.place()].log.observe_floor(floor);
     }
 
     /// Observes a write.

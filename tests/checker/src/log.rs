@@ -181,7 +181,9 @@ impl RoomLog {
     /// Whether a redact entry explains that the entry has lost its body: one of the entry itself, or, for an edit, one of the
     /// message that it edits (then even an earlier one: such an edit loses its body as it is written).
     pub(crate) fn is_redacted(&self, entry: &StoredEntry) -> bool {
-        self.has_redact(entry.seq) || entry.kind == Kind::Edit && self.has_redact(entry.target)
+        // What is before the floor is not known: the redaction of an edit's target may have expired with it.
+        let edits_redacted = || entry.target < self.floor || self.has_redact(entry.target);
+        self.has_redact(entry.seq) || entry.kind == Kind::Edit && edits_redacted()
     }
 
     fn has_redact(&self, target: u64) -> bool {

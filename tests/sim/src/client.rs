@@ -1,6 +1,6 @@
 //! Clients: the shipped session, and a program that reads a few rooms and writes to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_client::session::{Credentials, Effect, Input, Moment, NewWrite, Session, SessionConfig, Ticket};
 use rollcall_client::storage::{Change, Saved};
@@ -34,6 +34,8 @@ pub struct Client {
     pub writes: BTreeMap<(RoomId, u64), WriteRecord>,
     by_ticket: BTreeMap<Ticket, (RoomId, u64)>,
     own_messages: Vec<(RoomId, Seq)>,
+    /// Rooms that this life of its program was told it has joined.
+    joined: BTreeSet<RoomId>,
     /// How far the program has read.
     pub read: BTreeMap<RoomId, Seq>,
     wakes_at_ms: Option<u64>,
@@ -54,6 +56,7 @@ impl Client {
             writes: BTreeMap::new(),
             by_ticket: BTreeMap::new(),
             own_messages: Vec::new(),
+            joined: BTreeSet::new(),
             read: BTreeMap::new(),
             wakes_at_ms: None,
         }
@@ -95,6 +98,7 @@ impl World {
         client.session = Some(Session::new(config, client.saved.clone()));
         client.wakes_at_ms = None;
         client.by_ticket.clear();
+        client.joined.clear();
         let rooms = client.rooms.clone();
         self.tell_client(at, life, None, Input::Start);
         for room in rooms {
@@ -218,6 +222,7 @@ impl World {
         match event {
             RoomEvent::Joined { after, joined } => {
                 self.history.program_joined(now_ms, &name, &room, after, joined.head);
+                self.clients[at].joined.insert(room.clone());
                 self.clients[at].read.insert(room, after);
             }
             RoomEvent::Entries(batch) => {
@@ -229,6 +234,14 @@ impl World {
             }
             RoomEvent::Recovered { write, outcome } => self.write_ended(at, &(room, write.n), &outcome),
             RoomEvent::Signal(_) => {}
+            RoomEvent::Expired { from, to } => {
+                self.totals.count("programs told of expired entries");
+                // Told so as it joins, its place is told next.
+                if self.clients[at].joined.contains(&room) {
+                    self.history.program_expired(now_ms, &name, &room, from, to);
+                }
+                self.clients[at].read.insert(room, to);
+            }
             other => self.history.damage(format!("client {at} was told of {room}: {other:?}")),
         }
     }
@@ -247,10 +260,12 @@ impl World {
             Ok(_) => {}
             Err(WriteError::Refused(error)) => {
                 self.totals.count("writes refused");
-                // Whoever writes about an entry that was redacted meanwhile is refused; who asks once more, after the writes behind it
+                // Whoever writes about an entry that was redacted or has expired meanwhile is refused; who asks once more, after the writes behind it
                 // were sent without it, learns that it was passed over.
                 let is_about_another = write.op != WriteOp::Send;
-                if !(is_about_another && matches!(error.code, ErrorCode::NotFound | ErrorCode::Skipped)) {
+                if !(is_about_another
+                    && matches!(error.code, ErrorCode::NotFound | ErrorCode::Skipped | ErrorCode::Expired))
+                {
                     self.history.damage(format!("client {at} was refused without need: {error:?}"));
                 }
             }

@@ -5,6 +5,8 @@ use rollcall_actors::cluster::Takeover;
 use rollcall_actors::cluster::node_core::{Asker, Life, NodeInput, OwnerWrite};
 use rollcall_actors::cluster::ownership::RedisCommand;
 use rollcall_actors::fencing::{Answer, Statement, Ticket};
+use rollcall_actors::ports::{LogError, StoredSnapshot};
+use rollcall_actors::room::{Expirable, LastExpired};
 use rollcall_client::session;
 use rollcall_protocol::{Incoming, OutgoingCommand, RoomId, Seq};
 
@@ -90,6 +92,14 @@ pub enum ToOwner {
     Replay(bool),
     /// A write.
     Submit(OwnerWrite<Token>),
+    /// What lies before this number is to expire.
+    Expire(Seq),
+    /// It is open: what an earlier owner let expire is to be deleted.
+    Retain,
+    /// What may expire.
+    Found(Result<Option<LastExpired>, LogError>),
+    /// A snapshot for an expiry was stored and read back, or was not.
+    Kept(Option<Seq>),
     /// It is to stop.
     Stop,
 }
@@ -149,6 +159,10 @@ pub enum Read {
     Snapshot(RoomId, Life),
     /// What a state is rebuilt from, for an owner that was activated.
     Replay(RoomId, Life),
+    /// What may expire, for an owner.
+    Expirable(RoomId, Life, Expirable),
+    /// Not a read alone: a snapshot is stored first, and then read back.
+    Keep(RoomId, Life, StoredSnapshot),
 }
 
 /// A frame on its way to a client.

@@ -56,6 +56,8 @@ pub enum FaultKind {
     StoreFlaky,
     /// The store takes its time, and some requests arrive long after they were given up.
     StoreLate,
+    /// Not a fault: an operator has entries of a room expire.
+    Expire,
     /// A client's connection breaks.
     ClientCut,
     /// A client's connection stands still, then breaks.
@@ -68,7 +70,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds, and how often each is drawn.
-    pub const ALL: [(Self, u64); 23] = [
+    pub const ALL: [(Self, u64); 24] = [
         (Self::Crash, 8),
         (Self::Pause, 10),
         (Self::Drain, 3),
@@ -88,6 +90,7 @@ impl FaultKind {
         (Self::StoreCut, 6),
         (Self::StoreFlaky, 6),
         (Self::StoreLate, 6),
+        (Self::Expire, 8),
         (Self::ClientCut, 5),
         (Self::ClientStalled, 4),
         (Self::ClientRestart, 4),
@@ -121,7 +124,12 @@ impl FaultKind {
             Self::StoreFlaky | Self::StoreLate => dice.range(500, 6_000),
             Self::ClientStalled => dice.range(200, 5_000),
             Self::ClientRestart | Self::ClientLost => dice.range(100, 3_000),
-            Self::GiveUp | Self::RedisWiped | Self::RedisRewound | Self::RedisGarbled | Self::ClientCut => 0,
+            Self::GiveUp
+            | Self::Expire
+            | Self::RedisWiped
+            | Self::RedisRewound
+            | Self::RedisGarbled
+            | Self::ClientCut => 0,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The servers' ends of connections: commands, subscriptions with a cursor each, and what is pushed past it.
 
+mod log_reads;
+
 use std::collections::BTreeMap;
 
 use rollcall_actors::cluster::forwarding::ToForward;
 use rollcall_actors::cluster::node_core::{AskOwner, Life, NodeInput};
 use rollcall_actors::cluster::{ForwardedWrite, JoinFrom};
 use rollcall_actors::room::{Rights, SenderKey};
+use rollcall_actors::shell::expired;
 use rollcall_client::session::Input;
 use rollcall_protocol::{
     Ack, Body, DeviceId, EntriesFrame, Entry, EntryFrame, ErrorCode, ErrorFrame, GoingAway, Incoming, Join, OkFields,
@@ -155,24 +158,7 @@ impl World {
                 self.send_frame(conn, Incoming::Ok(id, Box::default()));
             }
             Op::Write(op, write) => self.write(conn, id, op, write),
-            Op::History(history) => {
-                let after = history.after.unwrap_or(Seq::ZERO);
-                let limit = usize::try_from(history.limit.unwrap_or(50)).unwrap_or(50).min(PAGE_ENTRIES_MAX);
-                let rows = self.store.get(&history.room);
-                let list: Vec<Entry> =
-                    rows.into_iter().flat_map(|rows| rows.after(after)).take(limit).cloned().collect();
-                let head = rows.map_or(Seq::ZERO, RoomStore::head);
-                self.totals.count("gap repairs by clients");
-                let fields = OkFields {
-                    room: Some(history.room),
-                    head: Some(head),
-                    floor: Some(Seq::FIRST),
-                    hash: list.last().map(|entry| entry.hash),
-                    list: Some(list.iter().map(entry_frame).collect()),
-                    ..OkFields::default()
-                };
-                self.send_frame(conn, Incoming::Ok(id, Box::new(fields)));
-            }
+            Op::History(history) => self.page_of_history(conn, id, history),
             other => unreachable!("no client sends {other:?} here"),
         }
     }
@@ -262,7 +248,7 @@ impl World {
         self.try_join(token.conn, room, true);
     }
 
-    /// The owner has said no: nobody is told so here for good, so it asks to come again.
+    /// A join is refused: by its owner, who asks to come again, or since what it wants has expired.
     pub fn refuse_join(&mut self, token: Token, room: &RoomId, error: ErrorFrame) {
         if let Some(connection) = self.connections.get_mut(token.conn)
             && let Some(subscription) = connection.subscriptions.get(room)
@@ -296,7 +282,13 @@ impl World {
             return;
         }
         let rows = self.store.get(room);
-        let hash_at = |seq: Seq| rows.and_then(|rows| rows.entry(seq)).map(|entry| entry.hash);
+        // The owner knows its floor; a replica may hear of it from the log.
+        let floor = standing.floor.max(rows.map_or(Seq::FIRST, RoomStore::floor));
+        if let Some(after) = join.after.filter(|after| after.next() < floor) {
+            self.totals.count("joins below the floor");
+            return self.refuse_join(Token { conn, id }, room, expired(after, floor));
+        }
+        let hash_at = |seq: Seq| rows.and_then(|rows| rows.hash_at(seq));
         let genesis = rollcall_protocol::hash::genesis(room);
         let hash = hash.or_else(|| hash_at(standing.head)).unwrap_or(genesis);
         let theirs = join.after.zip(join.hash);
@@ -372,20 +364,6 @@ impl World {
                 self.ask_store(node, Asked::Read(Box::new(Read::Page(conn, room.clone()))), 0);
             }
         }
-    }
-
-    /// A page that a connection wanted was read, or not.
-    pub fn page_read(&mut self, life: NodeLife, conn: ConnId, room: &RoomId, is_read: bool) {
-        let Some(connection) = self.connections.open.get_mut(&conn).filter(|it| it.node == life) else { return };
-        let Some(subscription) = connection.subscriptions.get_mut(room) else { return };
-        subscription.is_paging = false;
-        if is_read && subscription.joining.is_none() {
-            let rows = self.store.get(room);
-            let page = rows.into_iter().flat_map(|rows| rows.after(subscription.cursor));
-            let page: Vec<Entry> = page.take(PAGE_ENTRIES_MAX).cloned().collect();
-            self.push(conn, room, &page);
-        }
-        self.pump(conn, room);
     }
 
     /// Pushes entries, one frame an epoch, and moves the cursor.

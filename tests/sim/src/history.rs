@@ -6,7 +6,8 @@
 use std::fmt::Write as _;
 
 use rollcall_checker::{
-    Checker, DumpEvent, FaultsEndEvent, JoinedEvent, Kind, LeftEvent, Op, Outcome, PushRef, Verdict, WriteEvent,
+    Checker, DumpEvent, ExpiredEvent, FaultsEndEvent, FloorEvent, JoinedEvent, Kind, LeftEvent, Op, Outcome, PushRef,
+    Verdict, WriteEvent,
 };
 use rollcall_client::{Batch, WriteError};
 use rollcall_protocol::{Ack, Body, DeviceId, Entry, RoomId, Seq, UserId, WriteOp};
@@ -105,6 +106,17 @@ impl History {
         }
     }
 
+    /// A program that reads a room was told that entries have expired.
+    pub fn program_expired(&mut self, now_ms: u64, name: &str, room: &RoomId, from: Seq, to: Seq) {
+        self.checker.observe_expired(&ExpiredEvent {
+            t: now_ms * 1_000,
+            conn: name.to_owned(),
+            room: room.as_str().to_owned(),
+            from: from.get(),
+            to: to.get(),
+        });
+    }
+
     /// A program has died.
     pub fn program_left(&mut self, now_ms: u64, name: &str) {
         self.left(now_ms, name.to_owned(), None);
@@ -149,7 +161,9 @@ impl History {
     /// Judges the history against what the store holds in the end.
     pub fn judge(mut self, store: &Store) -> (Verdict, Vec<String>) {
         for (room, rows) in store.rooms() {
-            rows.after(Seq::ZERO).for_each(|entry| self.dump(room, entry));
+            let before = rows.floor_said().previous();
+            self.floor(room, before, rows);
+            rows.after(before).for_each(|entry| self.dump(room, entry));
         }
         let mut damages = self.damages;
         damages.extend(store.damages.iter().cloned());
@@ -169,6 +183,13 @@ impl History {
     fn left(&mut self, now_ms: u64, conn: String, room: Option<&RoomId>) {
         let room = room.map(|room| room.as_str().to_owned());
         self.checker.observe_left(&LeftEvent { t: now_ms * 1_000, conn, room });
+    }
+
+    fn floor(&mut self, room: &RoomId, before: Seq, rows: &RoomStore) {
+        if let Some(hash) = rows.hash_at(before) {
+            let floor = FloorEvent { room: room.as_str().to_owned(), floor: before.next().get(), hash_before: hash.0 };
+            self.checker.observe_floor(&floor);
+        }
     }
 
     fn dump(&mut self, room: &RoomId, entry: &Entry) {

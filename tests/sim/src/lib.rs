@@ -20,6 +20,7 @@
 
 pub mod bus;
 pub mod client;
+pub mod deletion;
 pub mod dice;
 pub mod event;
 pub mod faults;

@@ -4,7 +4,9 @@ use rollcall_actors::cluster::node_core::NodeInput;
 use rollcall_actors::cluster::ownership::{RedisKeys, epoch_key, owner_key, seq_key};
 use rollcall_client::session::Input;
 
-use crate::event::Event;
+use rollcall_protocol::Seq;
+
+use crate::event::{Event, ToOwner};
 use crate::faults::{Fault, FaultKind};
 use crate::world::World;
 
@@ -62,6 +64,7 @@ impl World {
             FaultKind::RedisWiped => self.redis.keys = RedisKeys::default(),
             FaultKind::RedisRewound => self.redis.keys = self.redis.saved.clone(),
             FaultKind::RedisGarbled => self.garble(fault.whom),
+            FaultKind::Expire => self.expire(fault.whom),
             FaultKind::ClientCut => self.cut_client(client),
             FaultKind::ClientStalled => {
                 let until_ms = self.now_ms + fault.lasts_ms;
@@ -124,6 +127,19 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Asks every owner of a room, of which there may be several that think so, to let all but some of its entries expire.
+    fn expire(&mut self, whom: usize) {
+        let room = self.rooms[whom % self.rooms.len()].clone();
+        let head = self.store.get(&room).map_or(0, |rows| rows.head().get());
+        let before = Seq::new(head.saturating_sub(self.dice.range(0, 40)));
+        for at in 0..self.nodes.len() {
+            let owner = self.nodes[at].alive.as_ref().and_then(|alive| Some(alive.owners.get(&room)?.life));
+            if let Some((life, owner)) = self.life_of(at).zip(owner) {
+                self.after(0, Event::ToOwner(life, room.clone(), owner, Box::new(ToOwner::Expire(before))));
+            }
         }
     }
 

@@ -200,6 +200,7 @@ impl World {
                 // Before, only the log knows what the owner before left.
                 self.store.known(self.now_ms, &room, standing.head);
                 self.tail_begins(life, &room, standing.head, Some(owner));
+                self.after(0, Event::ToOwner(life, room, owner, Box::new(ToOwner::Retain)));
             }
             NodeEffect::Begin { room, head, .. } => self.tail_begins(life, &room, head, None),
             NodeEffect::Closed { room, .. } => {
@@ -345,6 +346,15 @@ impl World {
                 self.totals.count("snapshots");
                 self.store.room(room).snapshots.insert(snapshot.seq, snapshot);
             }
+            Want::FindExpirable(expirable) => {
+                let read = Read::Expirable(room.clone(), owner, expirable);
+                self.ask_store(life, Asked::Read(Box::new(read)), 0);
+            }
+            Want::KeepSnapshot(snapshot) => {
+                let read = Read::Keep(room.clone(), owner, snapshot);
+                self.ask_store(life, Asked::Read(Box::new(read)), 0);
+            }
+            Want::Expired => self.totals.count("deletions begun"),
             Want::Resolved(outcome) => self.totals.count(match outcome {
                 AppendOutcome::Committed => "appends unknown, then committed",
                 AppendOutcome::NotCommitted(_) => "appends unknown, then refused",

@@ -9,12 +9,15 @@ use rollcall_actors::cluster::{Question, RoomFacts, RoomStanding};
 use rollcall_actors::fencing::{
     Answer, Effect as FencingEffect, Fencing, Input as FencingInput, Start, Statement, Ticket,
 };
-use rollcall_actors::ports::{Activated, AppendOutcome, StoredSnapshot};
+use rollcall_actors::ports::{Activated, AppendOutcome, LogError, StoredSnapshot};
 use rollcall_actors::room::{
-    Answer as Reply, Effect, Input, RecentRedactions, RoomCore, RoomState, SenderKey, StopReason, Submit, Target,
+    Answer as Reply, Change, ChangeKind, Effect, Expirable, Input, RecentRedactions, RoomCore, RoomState, SenderKey,
+    StopReason, Submit, Target,
 };
-use rollcall_protocol::{Entry, Kind, OwnerId, RoomId, Salt, Seq};
+use rollcall_actors::shell::ActivationError;
+use rollcall_protocol::{Entry, Kind, OwnerId, RoomId, Salt, Seq, UserId};
 
+use crate::deletion::Deletion;
 use crate::event::{ToOwner, Token};
 use crate::rebuild::rebuild;
 use crate::sabotage::Sabotage;
@@ -37,6 +40,12 @@ pub enum Want {
     Show(Arc<[Entry]>),
     /// Store this.
     Snapshot(StoredSnapshot),
+    /// Ask the log what may expire.
+    FindExpirable(Expirable),
+    /// Store this, and read it back.
+    KeepSnapshot(StoredSnapshot),
+    /// The room has said that entries have expired, and they are to be deleted.
+    Expired,
     /// An append was settled whose outcome was unknown for a while.
     Resolved(AppendOutcome),
     /// The log is damaged.
@@ -72,6 +81,8 @@ pub struct Owner {
     append_was_unknown: bool,
     settled_early: u32,
     redactions: RecentRedactions,
+    /// The deletion of what has expired.
+    deletion: Deletion,
     is_gone: bool,
 }
 
@@ -90,6 +101,7 @@ impl Owner {
             append_was_unknown: false,
             settled_early: 0,
             redactions: RecentRedactions::default(),
+            deletion: Deletion::default(),
             is_gone: false,
         }
     }
@@ -128,10 +140,21 @@ impl Owner {
                 self.fencing = Some(Fencing::new(BUCKETS, start, &mut effects));
                 self.fencing_wants(effects, around, wants);
             }
+            ToOwner::Answer(number, answer) if Deletion::has_asked(number) => self.deletion.take(number, answer, wants),
             ToOwner::Answer(number, answer) => self.answer(number, answer, around, wants),
             ToOwner::Deadline(ticket) => self.tell_fencing(FencingInput::Deadline { ticket }, around, wants),
             ToOwner::Replay(true) => self.activated(around, wants),
             ToOwner::Submit(write) => self.submit(write, around, wants),
+            ToOwner::Expire(before) => {
+                // Nobody waits for this.
+                let reply = Writer::Here(Token { conn: 0, id: 0 });
+                let sender = UserId::parse("operator").expect("a name");
+                let change = Change { reply, sender, what: ChangeKind::Expire(before), salt: salt(around) };
+                self.tell_core(Input::Change(change), around, wants);
+            }
+            ToOwner::Retain => self.tell_core(Input::Retain, around, wants),
+            ToOwner::Found(found) => self.tell_core(Input::ExpirableFound(found), around, wants),
+            ToOwner::Kept(seq) => self.tell_core(Input::SnapshotKept { seq, salt: salt(around) }, around, wants),
             ToOwner::Stop => self.tell_core(Input::Drain, around, wants),
         }
     }
@@ -209,7 +232,11 @@ impl Owner {
         let mut activation = match rebuild(around.rows, &self.room, tail, around.sabotage) {
             Ok(activation) => activation,
             Err(error) => {
-                wants.push(Want::Damaged(error.to_string()));
+                // An owner that came after it may have let expire what it was about to read.
+                let is_fenced = around.rows.and_then(RoomStore::tail).is_some_and(|now| now.fence != tail.fence);
+                if !(is_fenced && matches!(error, ActivationError::Log(LogError::Expired { .. }))) {
+                    wants.push(Want::Damaged(error.to_string()));
+                }
                 return self.not_activated(wants);
             }
         };
@@ -233,8 +260,6 @@ impl Owner {
             }
         }
         let target = write.target.map(|seq| self.look_up(seq, around));
-        let mut salt = [0; 16];
-        salt[..8].copy_from_slice(&around.draw.to_be_bytes());
         let submit = Submit {
             reply: writer,
             sender: user,
@@ -245,7 +270,7 @@ impl Owner {
             op: write.op,
             target,
             body: write.body,
-            salt: Salt(salt),
+            salt: salt(around),
             rights,
         };
         self.tell_core(Input::Submit(submit), around, wants);
@@ -253,6 +278,10 @@ impl Owner {
 
     fn look_up(&self, seq: Seq, around: &Around<'_>) -> Target {
         let head = self.core.as_ref().map_or(Seq::ZERO, |core| core.committed().head);
+        let floor = self.core.as_ref().map_or(Seq::FIRST, |core| core.committed().floor);
+        if seq > Seq::ZERO && seq < floor {
+            return Target::Expired(seq);
+        }
         let entry = around.rows.filter(|_| seq <= head).and_then(|rows| rows.entry(seq));
         entry.map_or(Target::Absent(seq), |entry| Target::Found {
             seq,
@@ -293,6 +322,17 @@ impl Owner {
                     replies.push((node, reply));
                 }
                 Effect::Snapshot(snapshot) => wants.push(Want::Snapshot(snapshot)),
+                Effect::FindExpirable(expirable) => wants.push(Want::FindExpirable(expirable)),
+                Effect::KeepSnapshot(snapshot) => {
+                    if around.sabotage == Some(Sabotage::DeletedBeforeFloor) {
+                        self.deletion.begin(BUCKETS.last_ended(snapshot.seq).next(), around, wants);
+                    }
+                    wants.push(Want::KeepSnapshot(snapshot));
+                }
+                Effect::DropExpired(floor) => {
+                    wants.push(Want::Expired);
+                    self.deletion.begin(floor, around, wants);
+                }
                 Effect::Stop(reason) => stopped = Some(reason),
             }
         }
@@ -346,4 +386,10 @@ impl Owner {
         shown.iter_mut().filter(|entry| is_late(entry)).for_each(Entry::redact);
         shown.into()
     }
+}
+
+fn salt(around: &Around<'_>) -> Salt {
+    let mut salt = [0; 16];
+    salt[..8].copy_from_slice(&around.draw.to_be_bytes());
+    Salt(salt)
 }

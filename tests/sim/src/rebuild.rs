@@ -1,4 +1,5 @@
-//! The second half of an activation: the shipped code that rebuilds a room's state, over a log that answers at once.
+//! The second half of an activation: the shipped code that rebuilds a room's state, over a log that answers at once. And what is asked
+//! of the log before entries expire.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -7,12 +8,12 @@ use rollcall_actors::ports::{
     Activate, Activated, Append, AppendOutcome, Fence, Log, LogError, LogTail, PortFuture, ReadRange, Replaced,
     StoredSnapshot,
 };
-use rollcall_actors::room::{RoomState, snapshot};
+use rollcall_actors::room::{Buckets, Expirable, LastExpired, RoomState, snapshot};
 use rollcall_actors::shell::{self, Activation, ActivationError};
-use rollcall_protocol::{Entry, RoomId, Seq};
+use rollcall_protocol::{Entry, Epoch, OwnerId, RoomId, Seq};
 
 use crate::sabotage::Sabotage;
-use crate::store::RoomStore;
+use crate::store::{BUCKETS, RoomStore};
 
 /// Rebuilds a room whose fence was just taken.
 ///
@@ -24,36 +25,44 @@ pub fn rebuild(
     tail: LogTail,
     sabotage: Option<Sabotage>,
 ) -> Result<Activation, ActivationError> {
-    let entries: Vec<Entry> = rows.map(|rows| rows.after(Seq::ZERO).cloned().collect()).unwrap_or_default();
-    let snapshots: Vec<StoredSnapshot> =
-        rows.map(|rows| rows.snapshots.values().cloned().collect()).unwrap_or_default();
+    let log = FencedLog::of(rows, tail);
+    let (entries, snapshots) = (&log.entries, &log.snapshots);
     let newest = || {
         let decoded = snapshots.iter().rev().filter(|stored| stored.seq <= tail.last_seq).map(snapshot::decode);
         decoded.flatten().next().unwrap_or_else(|| RoomState::empty(room))
     };
     Ok(match sabotage {
-        Some(Sabotage::NoDedupe) => forgetful(&entries, RoomState::empty(room), tail),
+        // Where the beginning has expired nothing can be rebuilt without what the snapshot remembers.
+        Some(Sabotage::NoDedupe) if log.floor > Seq::FIRST => forgetful(entries, newest(), tail),
+        Some(Sabotage::NoDedupe) => forgetful(entries, RoomState::empty(room), tail),
         Some(Sabotage::SnapshotTrustedBeyondItsPrefix) if newest().head > Seq::ZERO => {
-            forgetful(&entries, newest(), tail)
+            forgetful(entries, newest(), tail)
         }
         Some(Sabotage::StaleSnapshotPreferred) if newest().head > Seq::ZERO => {
             let state = newest();
             Activation { fence: tail.fence, replaced: Replaced::Unknown, last_snapshot: state.head, state }
         }
-        _ => return shipped(entries, snapshots, room, tail),
+        _ => return at_once(shell::activate(&log, room, Activate::by(tail.fence.owner))),
     })
 }
 
-fn shipped(
-    entries: Vec<Entry>,
-    snapshots: Vec<StoredSnapshot>,
+/// Asks the log what may expire, by the shipped code.
+///
+/// # Errors
+/// Where the log is damaged.
+pub fn find_expirable(
+    rows: Option<&RoomStore>,
     room: &RoomId,
-    tail: LogTail,
-) -> Result<Activation, ActivationError> {
-    let log = FencedLog { entries, snapshots, tail };
-    let mut activation = pin!(shell::activate(&log, room, Activate::by(tail.fence.owner)));
-    match activation.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(activation) => activation,
+    expirable: Expirable,
+) -> Result<Option<LastExpired>, LogError> {
+    let fence = Fence { epoch: Epoch::ZERO, owner: OwnerId(0) };
+    let tail = rows.and_then(RoomStore::tail).unwrap_or(LogTail { fence, last_seq: Seq::ZERO });
+    at_once(shell::find_expirable(&FencedLog::of(rows, tail), room, expirable))
+}
+
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
         Poll::Pending => unreachable!("this log answers at once"),
     }
 }
@@ -71,7 +80,19 @@ fn forgetful(entries: &[Entry], mut state: RoomState, tail: LogTail) -> Activati
 struct FencedLog {
     entries: Vec<Entry>,
     snapshots: Vec<StoredSnapshot>,
+    floor: Seq,
     tail: LogTail,
+}
+
+impl FencedLog {
+    fn of(rows: Option<&RoomStore>, tail: LogTail) -> Self {
+        Self {
+            entries: rows.map(|rows| rows.after(Seq::ZERO).cloned().collect()).unwrap_or_default(),
+            snapshots: rows.map(|rows| rows.snapshots.values().cloned().collect()).unwrap_or_default(),
+            floor: rows.map_or(Seq::FIRST, RoomStore::floor),
+            tail,
+        }
+    }
 }
 
 impl Log for FencedLog {
@@ -86,6 +107,9 @@ impl Log for FencedLog {
     }
 
     fn read<'a>(&'a self, _: &'a RoomId, range: ReadRange) -> PortFuture<'a, Result<Vec<Entry>, LogError>> {
+        if range.after.next() < self.floor {
+            return ready(Err(LogError::Expired { floor: self.floor }));
+        }
         let wanted = self.entries.iter().filter(|entry| range.after < entry.seq && entry.seq <= range.through);
         ready(Ok(wanted.take(range.entries_max).cloned().collect()))
     }
@@ -104,6 +128,10 @@ impl Log for FencedLog {
         at_most: Seq,
     ) -> PortFuture<'a, Result<Option<StoredSnapshot>, LogError>> {
         ready(Ok(self.snapshots.iter().rev().find(|stored| stored.seq <= at_most).cloned()))
+    }
+
+    fn expires_in(&self) -> Buckets {
+        BUCKETS
     }
 
     fn expire_before<'a>(&'a self, _: &'a RoomId, _: Seq) -> PortFuture<'a, Result<(), LogError>> {

@@ -30,6 +30,10 @@ pub enum Sabotage {
     SnapshotTrustedBeyondItsPrefix,
     /// An old snapshot is taken for the room's present state.
     StaleSnapshotPreferred,
+    /// That the state is kept before entries expire is taken on trust, and it was lost.
+    SnapshotNotReadBack,
+    /// Entries are deleted before the room has said that they expired.
+    DeletedBeforeFloor,
     /// No node sends beacons.
     NoBeacons,
     /// Beacons do not say how far rooms are.
@@ -54,7 +58,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::AckBeforeCommit,
         Self::PushBeforeCommit,
         Self::UnresolvedBatchForgotten,
@@ -67,6 +71,8 @@ impl Sabotage {
         Self::NoDedupe,
         Self::SnapshotTrustedBeyondItsPrefix,
         Self::StaleSnapshotPreferred,
+        Self::SnapshotNotReadBack,
+        Self::DeletedBeforeFloor,
         Self::NoBeacons,
         Self::BeaconsNameNoHeads,
         Self::TakeoversNotNoted,

@@ -7,6 +7,7 @@ use rollcall_protocol::Seq;
 
 use crate::event::{Asked, Event, Fate, NodeLife, Read, Request, ToOwner};
 use crate::faults::FaultKind;
+use crate::rebuild::find_expirable;
 use crate::sabotage::Sabotage;
 use crate::store::RoomStore;
 use crate::world::World;
@@ -118,11 +119,13 @@ impl World {
             }
             Read::Entries { room, life, read, after, through } => {
                 let rows = self.store.get(&room);
+                let floor = rows.map_or(Seq::FIRST, RoomStore::floor);
                 let entries = rows.into_iter().flat_map(|rows| rows.after(after));
                 let entries = entries.take_while(|entry| entry.seq <= through).take(PAGE_ENTRIES_MAX).cloned();
-                let entries: Vec<_> = entries.collect();
+                let is_expired = after.next() < floor;
+                let result = if is_expired { Err(LogError::Expired { floor }) } else { Ok(entries.collect()) };
                 self.totals.count("gap repairs by replicas");
-                to_node(NodeInput::Entries { room, life, read, result: Ok(entries) })
+                to_node(NodeInput::Entries { room, life, read, result })
             }
             Read::Takeovers(sent_at_ms) => {
                 let rows = Some(self.store.takeovers(self.now_ms));
@@ -134,6 +137,17 @@ impl World {
                 Event::ToOwner(from, room, life, Box::new(ToOwner::Began(Some(newest.unwrap_or(Seq::ZERO)))))
             }
             Read::Replay(room, life) => Event::ToOwner(from, room, life, Box::new(ToOwner::Replay(true))),
+            Read::Expirable(room, life, expirable) => {
+                let found = find_expirable(self.store.get(&room), &room, expirable);
+                Event::ToOwner(from, room, life, Box::new(ToOwner::Found(found)))
+            }
+            Read::Keep(room, life, snapshot) => {
+                let seq = snapshot.seq;
+                if self.sabotage != Some(Sabotage::SnapshotNotReadBack) {
+                    self.store.room(&room).snapshots.insert(seq, snapshot);
+                }
+                Event::ToOwner(from, room, life, Box::new(ToOwner::Kept(Some(seq))))
+            }
         }
     }
 
@@ -164,6 +178,8 @@ impl World {
                 Read::Page(conn, room) => Event::PageRead(from, *conn, room.clone(), false),
                 Read::Snapshot(room, life) => to_owner(room, *life, ToOwner::Began(None)),
                 Read::Replay(room, life) => to_owner(room, *life, ToOwner::Replay(false)),
+                Read::Expirable(room, life, _) => to_owner(room, *life, ToOwner::Found(Err(failed()))),
+                Read::Keep(room, life, _) => to_owner(room, *life, ToOwner::Kept(None)),
             },
         };
         self.after(delay_ms, event);

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_actors::cluster::Takeover;
-use rollcall_actors::fencing::{Answer, Buckets, Looked, Mark, Row, Statement, Writer};
+use rollcall_actors::fencing::{Answer, Buckets, FloorRow, Looked, Mark, Row, Statement, Writer};
 use rollcall_actors::ports::{Fence, LogTail, StoredSnapshot};
-use rollcall_protocol::{Entry, Kind, RoomId, Seq};
+use rollcall_actors::room::RoomChange;
+use rollcall_protocol::{Entry, Hash, Kind, RoomId, Seq};
 
 use crate::sabotage::Sabotage;
 
@@ -31,6 +32,9 @@ pub struct RoomStore {
     fences: BTreeMap<u64, LogTail>,
     rows: BTreeMap<Seq, Entry>,
     edits: BTreeSet<(Seq, Seq)>,
+    floor: Option<FloorRow>,
+    /// The hashes of entries that are gone: those that ended their buckets.
+    gone: BTreeMap<Seq, Hash>,
     /// When an owner knew that each entry is stored, in milliseconds.
     known_at_ms: Vec<u64>,
     /// By their numbers.
@@ -57,7 +61,9 @@ impl Store {
     pub fn run(&mut self, room: &RoomId, statement: &Statement, sabotage: Option<Sabotage>) -> Answer {
         let rows = self.rooms.entry(room.clone()).or_default();
         let answer = rows.run(room, statement, sabotage, &mut self.damages);
-        rows.known_at_ms.resize(rows.rows.len(), u64::MAX);
+        let last = rows.rows.last_key_value().map_or(0, |(seq, _)| seq.get());
+        let count = rows.known_at_ms.len().max(usize::try_from(last).unwrap_or(usize::MAX));
+        rows.known_at_ms.resize(count, u64::MAX);
         answer
     }
 
@@ -91,6 +97,21 @@ impl RoomStore {
     /// Returns an entry.
     pub fn entry(&self, seq: Seq) -> Option<&Entry> {
         self.rows.get(&seq)
+    }
+
+    /// Returns the first number that is read; what lies before it has expired.
+    pub fn floor(&self) -> Seq {
+        self.floor.map_or(Seq::FIRST, |row| row.floor)
+    }
+
+    /// Returns the number from where on the room's own entries say that it is kept.
+    pub fn floor_said(&self) -> Seq {
+        self.rows.values().filter_map(floor_of).max().unwrap_or(Seq::FIRST)
+    }
+
+    /// Returns the hash of an entry, be it gone or not.
+    pub fn hash_at(&self, seq: Seq) -> Option<Hash> {
+        self.rows.get(&seq).map(|entry| entry.hash).or_else(|| self.gone.get(&seq).copied())
     }
 
     /// Returns the last number.
@@ -165,8 +186,29 @@ impl RoomStore {
             &Statement::RedactEdit { seq, target, .. } => {
                 self.redact(seq, |entry| entry.kind == Kind::Edit && entry.target == Some(target))
             }
-            Statement::ReadFloor => Answer::Floor(None),
-            other => unreachable!("nothing expires here: {other:?}"),
+            Statement::ReadFloor => Answer::Floor(self.floor),
+            &Statement::RaiseFloor { expected, floor } => {
+                if self.floor.map(|row| row.floor) != expected {
+                    return Answer::NotApplied(None);
+                }
+                if floor > self.floor_said() {
+                    damages.push(format!("what lies before {floor} of {room} is deleted, and no entry says so"));
+                }
+                self.floor = Some(FloorRow { floor, swept: self.floor.map_or(0, |row| row.swept) });
+                Answer::Applied
+            }
+            Statement::ForgetEdits { edits } => {
+                self.edits.retain(|edit| !edits.contains(edit));
+                Answer::Done
+            }
+            &Statement::ExpireBucket { bucket, last_seq } => self.expire(room, bucket, last_seq, damages),
+            &Statement::NoteSwept { bucket } => match &mut self.floor {
+                Some(row) => {
+                    row.swept = bucket;
+                    Answer::Applied
+                }
+                None => Answer::NotApplied(None),
+            },
         }
     }
 
@@ -202,6 +244,21 @@ impl RoomStore {
         Answer::Applied
     }
 
+    fn expire(&mut self, room: &RoomId, bucket: u64, last_seq: Seq, damages: &mut Vec<String>) -> Answer {
+        let there = self.fences.get(&bucket).copied();
+        if there.is_none_or(|tail| tail.last_seq != last_seq) {
+            return Answer::NotApplied(there);
+        }
+        if last_seq >= self.floor() {
+            damages.push(format!("bucket {bucket} of {room} is deleted above the floor"));
+        }
+        if let Some(last) = self.rows.get(&last_seq) {
+            self.gone.insert(last_seq, last.hash);
+        }
+        self.rows.retain(|seq, _| *seq > last_seq || *seq <= BUCKETS.before(bucket));
+        Answer::Applied
+    }
+
     fn redact(&mut self, seq: Seq, is_meant: impl Fn(&Entry) -> bool) -> Answer {
         match self.rows.get_mut(&seq) {
             Some(entry) if is_meant(entry) => {
@@ -211,4 +268,10 @@ impl RoomStore {
             _ => Answer::NotApplied(None),
         }
     }
+}
+
+/// Returns the number from where on a room's entry says that the room is kept.
+fn floor_of(entry: &Entry) -> Option<Seq> {
+    let body = entry.body.as_ref().filter(|_| entry.kind == Kind::Room)?;
+    body.parse::<RoomChange>().ok()?.floor
 }

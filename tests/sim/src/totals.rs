@@ -36,6 +36,9 @@ pub const MUST_OCCUR: &[&str] = &[
     "answers of Redis lost",
     "pages read by connections",
     "joins above the head",
+    "deletions begun",
+    "joins below the floor",
+    "programs told of expired entries",
 ];
 
 impl Totals {
