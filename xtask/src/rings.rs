@@ -100,7 +100,7 @@ pub const RINGS: &[Ring] = &[
     Ring {
         name: "cql",
         about: "the CQL log on a real Cassandra, and behind proxies that lose, delay and rewrite its answers",
-        needs: &[JAVA, MAVEN],
+        needs: &[REDIS, JAVA, MAVEN],
         steps: &[
             Step::Cargo(&["build", "--package=rollcall"]),
             Step::Cargo(&["test", "--no-fail-fast", "--package=rollcall-cql-tests"]),

@@ -10,12 +10,21 @@ use crate::Keyspace;
 /// # Panics
 /// Where it was not built.
 pub fn rollcall(keyspace: &Keyspace, arguments: &[&str]) -> Output {
+    rollcall_with(keyspace, arguments, &[])
+}
+
+/// As [`rollcall`], with settings, `SECTION__KEY`. One that does not end is ended after a minute.
+///
+/// # Panics
+/// Where it was not built.
+pub fn rollcall_with(keyspace: &Keyspace, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let options = keyspace.options();
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(binary());
-    command.args(arguments).current_dir(folder.path()).env_clear();
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(binary()).args(arguments).current_dir(folder.path()).env_clear();
     command.env("ROLLCALL__LOG__KIND", "cql").env("ROLLCALL__CQL__KEYSPACE", options.keyspace);
     command.env("ROLLCALL__CQL__CONTACT_POINTS", options.contact_points.join(","));
+    command.envs(settings.iter().map(|(name, value)| (format!("ROLLCALL__{name}"), value)));
     tokio::task::block_in_place(|| command.output()).unwrap()
 }
 

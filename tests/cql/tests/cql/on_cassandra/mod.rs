@@ -11,3 +11,4 @@ mod retention;
 mod serving;
 mod startup;
 mod takeovers;
+mod with_redis;
