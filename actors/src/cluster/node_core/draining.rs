@@ -11,16 +11,16 @@ const AT_ONCE_MIN: usize = 8;
 /// In how many turns all rooms are given away at most.
 const TURNS_MAX: usize = 32;
 
-/// How long the next owner has until it is another room's turn, in milliseconds: about what an activation takes.
-const HANDS_OVER_MS: u64 = 50;
+/// How long the next owner is waited for until it is another room's turn, in milliseconds.
+const HANDS_OVER_MS_MAX: u64 = 250;
 
-/// The rooms that a node which drains still has to give away. All are given away within 32 turns of about 50 ms each, and what
-/// their owners take to end.
+/// The rooms that a node which drains still has to give away. All are given away within 32 turns, each as long as the room's next
+/// owner takes to answer, but 250 ms at most, and what their owners here take to end.
 #[derive(Debug)]
 pub(super) struct Draining {
     waiting: VecDeque<RoomId>,
     at_once: usize,
-    /// Whose turn it is: none as long as the owner here has not ended, then when the turn is over.
+    /// Whose turn it is: none as long as the owner here has not ended, then when the turn is over at the latest.
     turns: BTreeMap<RoomId, Option<u64>>,
 }
 
@@ -45,10 +45,19 @@ impl Draining {
     /// The room's owner has ended, or there was none; with `is_handed_over` another node is about to activate it.
     pub fn ended(&mut self, room: &RoomId, now_ms: u64, is_handed_over: bool) {
         match self.turns.get_mut(room) {
-            Some(turn) if is_handed_over => *turn = Some(now_ms + HANDS_OVER_MS),
+            Some(turn) if is_handed_over => *turn = Some(now_ms + HANDS_OVER_MS_MAX),
             Some(_) => _ = self.turns.remove(room),
             None => {}
         }
+    }
+
+    /// The room's next owner answers. Returns whether that was waited for.
+    pub fn taken(&mut self, room: &RoomId) -> bool {
+        let is_awaited = self.turns.get(room).is_some_and(Option::is_some);
+        if is_awaited {
+            self.turns.remove(room);
+        }
+        is_awaited
     }
 
     /// Returns when it is another room's turn, in milliseconds; none while owners are awaited, or none is left.
@@ -84,8 +93,10 @@ mod tests {
         for room in &first[..3] {
             draining.ended(room, 10, true);
         }
-        assert_eq!((turn(&mut draining, 59).len(), draining.wakes_at_ms()), (0, Some(60)));
-        assert_eq!(turn(&mut draining, 60).len(), 3);
+        assert_eq!((turn(&mut draining, 11).len(), draining.wakes_at_ms()), (0, Some(260)));
+        assert!(draining.taken(&first[0]) && !draining.taken(&first[0]) && !draining.taken(&first[7]));
+        assert_eq!(turn(&mut draining, 12).len(), 1);
+        assert_eq!(turn(&mut draining, 260).len(), 2, "nobody has answered for those");
     }
 
     #[test]
@@ -112,6 +123,6 @@ mod tests {
             let Some(at_ms) = draining.wakes_at_ms() else { break };
             now_ms = at_ms;
         }
-        assert_eq!((given, now_ms), (10_000, 31 * HANDS_OVER_MS));
+        assert_eq!((given, now_ms), (10_000, 31 * HANDS_OVER_MS_MAX));
     }
 }

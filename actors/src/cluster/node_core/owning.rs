@@ -286,9 +286,11 @@ impl<T> NodeCore<T> {
         let next = goes_to.or_else(|| self.next_owner(room).filter(|_| is_wanted));
         let next = next.filter(|_| end == OwnerEnd::Stopped(StopReason::Drained));
         if let Some(next) = next.clone() {
+            let watch = self.watch_of_hand_over(room);
             let room = room.clone();
             let payload = if is_stored { Payload::HandOver { room, fence } } else { Payload::Activate(room) };
-            turn.effects.push(NodeEffect::Send { to: next, payloads: vec![payload] });
+            let payloads = std::iter::once(payload).chain(watch).collect();
+            turn.effects.push(NodeEffect::Send { to: next, payloads });
         }
         let mut effects = Vec::new();
         watchers.release(next.as_ref(), &mut effects);

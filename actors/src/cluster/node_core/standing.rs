@@ -5,7 +5,7 @@ use rollcall_protocol::RoomId;
 use super::draining::Draining;
 use super::io::{Asker, NodeEffect, OwnerEnd, TailAsker};
 use super::node::{NodeCore, Turn};
-use crate::cluster::envelope::Payload;
+use crate::cluster::envelope::{Payload, Watch};
 use crate::cluster::ownership::{OwnedEffect, OwnedInput, PeersEffect, PeersInput};
 use crate::cluster::{LeaseEffect, LeaseInput, NodeRef, TrustEffect, TrustInput, replica};
 use crate::room::StopReason;
@@ -16,6 +16,9 @@ const SETTLE_MS_MAX: u64 = 3_000;
 
 /// No time: the node's name is given back.
 const HAS_ENDED: u64 = u64::MAX;
+
+/// The number of the watch that is sent with a hand-over; those of replicas are higher.
+const HAND_OVER_WATCH: u64 = 0;
 
 impl<T> NodeCore<T> {
     /// Lets the machines of the node do what the time has come for.
@@ -152,6 +155,23 @@ impl<T> NodeCore<T> {
     pub(super) fn drained(&mut self, turn: &Turn<'_, T>, room: &RoomId, is_handed_over: bool) {
         if let Some(draining) = &mut self.draining {
             draining.ended(room, turn.now_ms(), is_handed_over);
+        }
+    }
+
+    /// Returns what is sent behind a room that is handed over: a watch, which its next owner confirms as soon as it answers. Whoever
+    /// reads the room here watches it anyway.
+    pub(super) fn watch_of_hand_over(&self, room: &RoomId) -> Option<Payload> {
+        let is_read = self.rooms.get(room).is_some_and(|state| state.readers > 0);
+        let watch = Watch { room: room.clone(), number: HAND_OVER_WATCH };
+        (self.draining.is_some() && !is_read).then_some(Payload::Watch(watch))
+    }
+
+    /// A node confirms a watch: it answers for the room.
+    pub(super) fn hand_over_answered(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, by: &NodeRef) {
+        let is_awaited = self.draining.as_mut().is_some_and(|draining| draining.taken(room));
+        if is_awaited && self.rooms.get(room).is_none_or(|state| state.shown.is_none()) {
+            let payload = Payload::Unwatch(Watch { room: room.clone(), number: HAND_OVER_WATCH });
+            turn.effects.push(NodeEffect::Send { to: by.clone(), payloads: vec![payload] });
         }
     }
 

@@ -122,6 +122,7 @@ impl<T> NodeCore<T> {
             Payload::Watch(watch) => self.watch(turn, &watch.room, from.clone(), watch.number),
             Payload::Unwatch(watch) => self.unwatched(turn, &watch.room, from, watch.number),
             Payload::WatchConfirmed(told) => {
+                self.hand_over_answered(turn, &told.room, from);
                 let input = replica::Input::Confirmed {
                     from: from.clone(),
                     number: told.number,

@@ -1,8 +1,8 @@
 use super::desk::{Desk, Effect, fence, life, room, sent, standing, started, submits, write};
-use crate::cluster::envelope::{Payload, Watch};
+use crate::cluster::envelope::{Payload, Watch, WatchConfirmed};
 use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEvent};
 use crate::cluster::ownership::{OwnerRecord, owner_key};
-use crate::cluster::{NodeRef, Replaced};
+use crate::cluster::{NodeRef, Replaced, RoomStanding};
 use crate::ports::Fence;
 use crate::room::StopReason;
 
@@ -38,6 +38,23 @@ fn a_node_that_drains_hands_its_room_over_under_its_last_fence_and_once() {
     assert_eq!(*handed_over, hand_over(5));
     assert_eq!(sent(&wanted, other), [&Payload::NotOwner { room: room(), hint: Some(life(&next)) }]);
     assert!(!desk.pass(400).iter().any(|effect| matches!(effect, NodeEffect::Redis { .. })));
+}
+
+#[test]
+fn a_node_that_drains_hears_when_a_room_is_answered_for_and_reads_it_no_longer() {
+    let mut desk = Desk::new();
+    let owner = desk.start();
+    activated(&mut desk, owner, 5, fence(4));
+    desk.give(NodeInput::Noticed { room: room(), life: owner, is_inserted: true });
+    desk.meet("b");
+    desk.give(NodeInput::Drain);
+    let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
+    let [Payload::HandOver { .. }, Payload::Watch(watch), ..] = sent(&wanted, "b")[..] else { panic!("{wanted:?}") };
+    let RoomStanding { epoch, head, hash, floor } = standing(6, 9);
+    let told = WatchConfirmed { room: room(), number: watch.number, epoch, head, hash, floor };
+    let unwatch = Payload::Unwatch(watch.clone());
+    assert_eq!(sent(&desk.receive("b", Payload::WatchConfirmed(told.clone())), "b"), [&unwatch]);
+    assert_eq!(sent(&desk.receive("b", Payload::WatchConfirmed(told)), "b"), [] as [&Payload; 0], "it is over");
 }
 
 /// A desk where `b` owns the room under epoch 4, and lives, and has handed it over.

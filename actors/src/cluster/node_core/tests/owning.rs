@@ -126,7 +126,9 @@ fn a_node_that_drains_gives_its_rooms_to_others_and_its_name_back() {
     // What comes meanwhile waits, and follows the room.
     desk.give(NodeInput::Write { room: room(), write: write("late", 2) });
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
-    let [Payload::Activate(_), Payload::Submit(submit)] = sent(&wanted, "b")[..] else { panic!("{wanted:?}") };
+    let [Payload::Activate(_), Payload::Watch(_), Payload::Submit(submit)] = sent(&wanted, "b")[..] else {
+        panic!("{wanted:?}")
+    };
     assert_eq!(submit.writes.iter().map(|write| write.n).collect::<Vec<_>>(), [1, 2]);
     assert!(wanted.contains(&NodeEffect::Over), "{wanted:?}");
     assert_eq!(desk.redis.get(&format!("node:{{{}}}", life("a").node.0)), None);
