@@ -9,12 +9,12 @@ use rollcall_protocol::RoomId;
 const AT_ONCE_MIN: usize = 8;
 
 /// In how many turns all rooms are given away at most.
-const TURNS_MAX: usize = 32;
+const TURNS_MAX: usize = 16;
 
 /// How long the next owner is waited for until it is another room's turn, in milliseconds.
 const HANDS_OVER_MS_MAX: u64 = 250;
 
-/// The rooms that a node which drains still has to give away. All are given away within 32 turns, each as long as the room's next
+/// The rooms that a node which drains still has to give away. All are given away within 16 turns, each as long as the room's next
 /// owner takes to answer, but 250 ms at most, and what their owners here take to end.
 #[derive(Debug)]
 pub(super) struct Draining {
@@ -51,13 +51,11 @@ impl Draining {
         }
     }
 
-    /// The room's next owner answers. Returns whether that was waited for.
-    pub fn taken(&mut self, room: &RoomId) -> bool {
-        let is_awaited = self.turns.get(room).is_some_and(Option::is_some);
-        if is_awaited {
+    /// The room's next owner answers for it, or says that it will not be that.
+    pub fn answered(&mut self, room: &RoomId) {
+        if self.turns.get(room).is_some_and(Option::is_some) {
             self.turns.remove(room);
         }
-        is_awaited
     }
 
     /// Returns when it is another room's turn, in milliseconds; none while owners are awaited, or none is left.
@@ -94,8 +92,9 @@ mod tests {
             draining.ended(room, 10, true);
         }
         assert_eq!((turn(&mut draining, 11).len(), draining.wakes_at_ms()), (0, Some(260)));
-        assert!(draining.taken(&first[0]) && !draining.taken(&first[0]) && !draining.taken(&first[7]));
-        assert_eq!(turn(&mut draining, 12).len(), 1);
+        draining.answered(&first[0]);
+        draining.answered(&first[7]);
+        assert_eq!(turn(&mut draining, 12).len(), 1, "the owner of the eighth has not ended");
         assert_eq!(turn(&mut draining, 260).len(), 2, "nobody has answered for those");
     }
 
@@ -123,6 +122,6 @@ mod tests {
             let Some(at_ms) = draining.wakes_at_ms() else { break };
             now_ms = at_ms;
         }
-        assert_eq!((given, now_ms), (10_000, 31 * HANDS_OVER_MS_MAX));
+        assert_eq!((given, now_ms), (10_000, 15 * HANDS_OVER_MS_MAX));
     }
 }

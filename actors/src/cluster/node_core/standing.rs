@@ -166,10 +166,17 @@ impl<T> NodeCore<T> {
         (self.draining.is_some() && !is_read).then_some(Payload::Watch(watch))
     }
 
-    /// A node confirms a watch: it answers for the room.
-    pub(super) fn hand_over_answered(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, by: &NodeRef) {
-        let is_awaited = self.draining.as_mut().is_some_and(|draining| draining.taken(room));
-        if is_awaited && self.rooms.get(room).is_none_or(|state| state.shown.is_none()) {
+    /// A node says whether it answers for a room.
+    pub(super) fn hand_over_answered(&mut self, room: &RoomId) {
+        if let Some(draining) = &mut self.draining {
+            draining.answered(room);
+        }
+    }
+
+    /// A node has confirmed the watch of a hand-over, which has done its work. Late or not: nobody else ends it.
+    pub(super) fn end_watch_of_hand_over(&self, turn: &mut Turn<'_, T>, room: &RoomId, by: &NodeRef, number: u64) {
+        let is_shown = self.rooms.get(room).is_some_and(|state| state.shown.is_some());
+        if number == HAND_OVER_WATCH && !is_shown {
             let payload = Payload::Unwatch(Watch { room: room.clone(), number: HAND_OVER_WATCH });
             turn.effects.push(NodeEffect::Send { to: by.clone(), payloads: vec![payload] });
         }

@@ -122,7 +122,8 @@ impl<T> NodeCore<T> {
             Payload::Watch(watch) => self.watch(turn, &watch.room, from.clone(), watch.number),
             Payload::Unwatch(watch) => self.unwatched(turn, &watch.room, from, watch.number),
             Payload::WatchConfirmed(told) => {
-                self.hand_over_answered(turn, &told.room, from);
+                self.hand_over_answered(&told.room);
+                self.end_watch_of_hand_over(turn, &told.room, from, told.number);
                 let input = replica::Input::Confirmed {
                     from: from.clone(),
                     number: told.number,
@@ -133,7 +134,10 @@ impl<T> NodeCore<T> {
                 };
                 self.feed_replica(turn, &told.room, input);
             }
-            Payload::NotOwner { room, hint } => self.not_owner(turn, &room, from, hint),
+            Payload::NotOwner { room, hint } => {
+                self.hand_over_answered(&room);
+                self.not_owner(turn, &room, from, hint);
+            }
             Payload::Batch(batch) => {
                 let input = replica::Input::Batch { from: from.clone(), entries: batch.entries };
                 self.feed_replica(turn, &batch.room, input);
