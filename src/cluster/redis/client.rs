@@ -157,7 +157,7 @@ impl Shared {
                     pauses = Pauses::new();
                     self.state.send_replace(RedisState::Connected { version, connection: number });
                     tokio::select! {
-                        () = self.broken.notified() => {}
+                        () = self.is_broken() => {}
                         () = replaced(&self.servers, server.as_ref()) => {
                             tracing::info!("the Sentinels name another master; connecting again");
                         }
@@ -174,6 +174,13 @@ impl Shared {
                 }
             }
             pauses.wait().await;
+        }
+    }
+
+    /// Waits until the connection is found to be broken. A word that was said of an earlier one is passed over.
+    async fn is_broken(&self) {
+        while self.current().connection.is_some() {
+            self.broken.notified().await;
         }
     }
 
