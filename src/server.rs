@@ -188,7 +188,7 @@ impl Server {
             drain: Box::new(move || drainage.begin()),
             runtime: Handle::current(),
         });
-        let ops = Ops::start(config.ops.listen, metrics.clone(), readiness, admin)?;
+        let ops = Ops::start(config.ops.listen, metrics.clone(), readiness.clone(), admin)?;
         let gateway = Arc::new(Gateway {
             directory,
             sessions: Sessions::start().await.map_err(|error| StartError::Actors(error.to_string()))?,
@@ -197,6 +197,7 @@ impl Server {
             verifier: Arc::new(verifier),
             clock: tuning.clock,
             metrics,
+            readiness,
             user_rates: UserRates::new(Rate {
                 per_s: config.limits.commands_per_user_per_s,
                 burst: config.limits.commands_per_user_burst,
@@ -206,8 +207,8 @@ impl Server {
         let stop_accepting = CancellationToken::new();
         let connections = TaskTracker::new();
         let listener = Listener::new(listener, Arc::clone(&gateway), connections.clone(), stop_accepting.clone());
-        let accepting = tokio::spawn(listener.run());
         serving.pass();
+        let accepting = tokio::spawn(listener.run());
         Ok(Self { public, gateway, log, ops, serving, drain: config.drain, accepting, stop_accepting, connections })
     }
 

@@ -39,7 +39,10 @@ pub async fn connect(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) ->
     let own = gateway.settings.connect.as_deref();
     let good = match gateway.directory.cluster() {
         None => Some(GoodNode { node: None, url: own.map(socket_url) }),
-        Some(cluster) => choose(&cluster.me().node.0, own, &cluster.view().borrow(), rand::random()),
+        Some(cluster) => {
+            let is_ready = gateway.readiness.is_ready();
+            choose((&cluster.me().node.0, own), is_ready, &cluster.view().borrow(), rand::random())
+        }
     };
     let mut response = match good {
         Some(good) => Json(good).into_response(),
@@ -58,11 +61,11 @@ pub async fn connect(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) ->
     response
 }
 
-/// Chooses a node: this one as long as it takes rooms; else any of those that do and say where they are found, by a random draw, so
-/// that the clients of a node that is taken out of service spread over the others. None where there is nobody.
-fn choose(me: &str, own: Option<&str>, view: &ClusterView, draw: u64) -> Option<GoodNode> {
-    if view.standing == Standing::Member && view.takes_rooms {
-        return Some(GoodNode { node: Some(me.to_owned()), url: own.map(socket_url) });
+/// Chooses a node: this one as long as it is ready and takes rooms; else any of those that do and say where they are found, by a random
+/// draw, so that the clients of a node that is taken out of service spread over the others. None where there is nobody.
+fn choose((name, own): (&str, Option<&str>), is_ready: bool, view: &ClusterView, draw: u64) -> Option<GoodNode> {
+    if is_ready && view.standing == Standing::Member && view.takes_rooms {
+        return Some(GoodNode { node: Some(name.to_owned()), url: own.map(socket_url) });
     }
     let good = |peer: &rollcall_actors::shell::PeerView| {
         let connect = peer.connect.as_deref().filter(|_| peer.takes_rooms)?;
@@ -104,25 +107,28 @@ mod tests {
         ClusterView { standing: Standing::Member, takes_rooms, peers, is_over: false }
     }
 
-    fn chosen(view: &ClusterView) -> BTreeSet<Option<String>> {
-        (0..100).map(|draw| choose("a", Some("wss://a.example"), view, draw).and_then(|good| good.url)).collect()
+    fn chosen(is_ready: bool, view: &ClusterView) -> BTreeSet<Option<String>> {
+        (0..100)
+            .map(|draw| choose(("a", Some("wss://a.example")), is_ready, view, draw).and_then(|good| good.url))
+            .collect()
     }
 
     #[test]
     fn a_node_that_is_well_names_itself() {
-        assert_eq!(chosen(&view(true)), BTreeSet::from([Some("wss://a.example/v1/ws".to_owned())]));
-        let here = choose("a", None, &view(true), 7).unwrap();
+        assert_eq!(chosen(true, &view(true)), BTreeSet::from([Some("wss://a.example/v1/ws".to_owned())]));
+        let here = choose(("a", None), true, &view(true), 7).unwrap();
         assert_eq!(here, GoodNode { node: Some("a".to_owned()), url: None });
     }
 
     #[test]
     fn a_node_that_drains_spreads_clients_over_those_that_do_not() {
         let others = ["wss://b.example/v1/ws", "wss://c.example/v1/ws"].map(|url| Some(url.to_owned()));
-        assert_eq!(chosen(&view(false)), BTreeSet::from(others.clone()));
+        assert_eq!(chosen(true, &view(false)), BTreeSet::from(others.clone()));
+        assert_eq!(chosen(false, &view(true)), BTreeSet::from(others.clone()), "it stops, or its log is away");
         let newcomer = ClusterView { standing: Standing::Claiming, ..view(true) };
-        assert_eq!(chosen(&newcomer), BTreeSet::from(others));
+        assert_eq!(chosen(true, &newcomer), BTreeSet::from(others));
         let nobody = ClusterView { peers: vec![peer("hidden", true, None)], ..view(false) };
-        assert_eq!(chosen(&nobody), BTreeSet::from([None]));
+        assert_eq!(chosen(true, &nobody), BTreeSet::from([None]));
     }
 
     #[test]

@@ -33,6 +33,7 @@ use rollcall_actors::shell::{Directory, Sessions};
 
 use crate::auth::TokenVerifier;
 use crate::metrics::Metrics;
+use crate::ops::Readiness;
 
 pub use listener::Listener;
 pub use rate::{Rate, UserRates};
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether the server is ready for clients.
+    pub readiness: Readiness,
     /// What is allowed.
     pub settings: GatewaySettings,
     /// Commands of each user.

@@ -1,5 +1,7 @@
 //! Operators of a cluster: who is there, who owns what, and rooms and nodes that are told to go.
 
+use std::time::Duration;
+
 use rollcall_actors::cluster::Standing;
 use rollcall_client::{Client, JoinFrom, Room};
 use rollcall_it::server::{TestServer, token, wait_until};
@@ -16,6 +18,11 @@ pub struct Cluster {
 impl Cluster {
     /// Starts nodes, and waits until all see all.
     pub async fn start(names: &[&str]) -> Self {
+        Self::start_with_grace(names, Duration::ZERO).await
+    }
+
+    /// As [`Self::start`], of nodes that serve on for a while when they are stopped.
+    pub async fn start_with_grace(names: &[&str], grace: Duration) -> Self {
         let together = Together::now();
         let mut nodes = Vec::new();
         for name in names {
@@ -27,6 +34,7 @@ impl Cluster {
             let server = server.config(|config| {
                 config.cluster.connect = Some(connect.clone());
                 config.drain.window_ms = 200;
+                config.drain.grace_ms = u64::try_from(grace.as_millis()).unwrap();
             });
             nodes.push(server.start().await);
         }

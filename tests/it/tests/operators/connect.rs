@@ -1,6 +1,8 @@
 //! `GET /v1/connect`.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use rollcall_it::server::{TestServer, wait_until};
 use serde_json::{Value, json};
@@ -9,7 +11,11 @@ use super::asking::{ask, post};
 use super::cluster::{Cluster, node_of};
 
 async fn connect(server: &TestServer) -> (u16, Value) {
-    let answer = ask(server.address(), "GET", "/v1/connect", "", "").await;
+    connect_at(server.address()).await
+}
+
+async fn connect_at(address: SocketAddr) -> (u16, Value) {
+    let answer = ask(address, "GET", "/v1/connect", "", "").await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
@@ -51,4 +57,16 @@ async fn a_node_out_of_service_sends_clients_to_all_others() {
         named.insert(node_of(&good));
     }
     assert_eq!(named, BTreeSet::from(["b".to_owned(), "c".to_owned()]), "they are spread");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_sends_clients_elsewhere_as_long_as_it_can() {
+    let mut cluster = Cluster::start_with_grace(&["a", "b"], Duration::from_secs(60)).await;
+    let a = cluster.nodes.remove(0);
+    let address = a.address();
+    assert_eq!(node_of(&connect_at(address).await.1), "a");
+    let stopping = tokio::spawn(a.stop());
+    wait_until("the node names the other one", async || node_of(&connect_at(address).await.1) == "b").await;
+    assert!(!stopping.is_finished(), "it serves on");
+    stopping.abort();
 }
