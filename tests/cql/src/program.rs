@@ -13,7 +13,7 @@ pub fn rollcall(keyspace: &Keyspace, arguments: &[&str]) -> Output {
     rollcall_with(keyspace, arguments, &[])
 }
 
-/// As [`rollcall`], with settings, `SECTION__KEY`. One that does not end is ended after a minute.
+/// As [`rollcall()`], with settings, `SECTION__KEY`. One that does not end is ended after a minute.
 ///
 /// # Panics
 /// Where it was not built.
