@@ -42,7 +42,8 @@ struct Events {
 }
 
 impl Subscription {
-    /// Subscribes at whichever server has the channel, and returns when that has confirmed it.
+    /// Subscribes at whichever server has the channel, and returns when that has confirmed it. In a Redis Cluster a replica of the
+    /// master that has it will do: it gets what is published there, and may become the master.
     pub async fn open(servers: &Servers, channel: &str, on_message: &OnMessage) -> Result<Self, RedisError> {
         let mut at = subscription_server(servers).await?;
         for _ in 0..REDIRECTIONS_MAX {
