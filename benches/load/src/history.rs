@@ -15,6 +15,8 @@ pub struct History {
     checker: Checker,
     file: Option<BufWriter<File>>,
     failed: Option<std::io::Error>,
+    /// What readers were shown that waits for the epochs that only the log can tell (0 here), in its order.
+    kept_back: Vec<(Place, Shown)>,
 }
 
 /// A connection in a room, by name and by the checker's numbers.
@@ -41,6 +43,22 @@ pub struct Push {
     pub t: u64,
 }
 
+/// What a reader of a room is shown.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown {
+    /// A new connection, which goes on where the reader is.
+    Joined {
+        /// When, in µs.
+        t: u64,
+        /// The number of the last entry that the reader has.
+        after: u64,
+        /// That of the room's last entry.
+        head: u64,
+    },
+    /// An entry.
+    Entry(Push),
+}
+
 impl History {
     /// Begins a history, recorded in a file if one is named.
     ///
@@ -53,7 +71,7 @@ impl History {
             }
             None => None,
         };
-        Ok(Self { checker: Checker::new(), file: file.map(BufWriter::new), failed: None })
+        Ok(Self { checker: Checker::new(), file: file.map(BufWriter::new), failed: None, kept_back: Vec::new() })
     }
 
     /// Names a connection in a room, for its pushes.
@@ -75,6 +93,32 @@ impl History {
             let (conn, room) = (place.conn.clone(), place.room.clone());
             let body_hash = (body_hash != NO_BODY).then_some(body_hash);
             self.record(&Event::Push(PushEvent { t, conn, room, seq, epoch, body_hash }));
+        }
+    }
+
+    /// Observes what a reader is shown, or keeps it back until the epochs are known. A reader of which something is kept back must have
+    /// all that follows kept back: it is judged by the order.
+    pub fn show(&mut self, place: &Place, shown: Shown, is_kept_back: bool) {
+        match shown {
+            shown if is_kept_back => self.kept_back.push((place.clone(), shown)),
+            Shown::Joined { t, after, head } => self.joined(place, t, after, head),
+            Shown::Entry(push) => self.push(place, &push),
+        }
+    }
+
+    /// Tells whether something is kept back.
+    pub fn keeps_back(&self) -> bool {
+        !self.kept_back.is_empty()
+    }
+
+    /// Observes what was kept back, with the epochs of entries by their room and number.
+    pub fn take_back(&mut self, epoch_of: impl Fn(&str, u64) -> u64) {
+        for (place, shown) in std::mem::take(&mut self.kept_back) {
+            let shown = match shown {
+                Shown::Entry(push) => Shown::Entry(Push { epoch: epoch_of(&place.room, push.seq), ..push }),
+                joined @ Shown::Joined { .. } => joined,
+            };
+            self.show(&place, shown, false);
         }
     }
 
@@ -174,5 +218,27 @@ mod tests {
         let recorded = check_reader(BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!(verdict, recorded);
         assert_eq!((verdict.anomalies_total(), verdict.summary.deliveries), (3, 2));
+    }
+
+    /// A reader who goes on with a new connection while entries of it wait for their epochs is judged in the order in which it was
+    /// shown all of it.
+    #[test]
+    fn what_follows_on_what_is_kept_back_is_judged_behind_it() {
+        let entry = |seq, epoch| Shown::Entry(Push { seq, epoch, body_hash: NO_BODY, t: seq });
+        let mut history = History::begin(None).unwrap();
+        let place = history.place("c1", "general");
+        history.show(&place, Shown::Joined { t: 0, after: 0, head: 0 }, false);
+        history.show(&place, entry(1, 4), false);
+        history.show(&place, entry(2, 0), true);
+        history.show(&place, entry(3, 4), true);
+        history.show(&place, Shown::Joined { t: 4, after: 3, head: 4 }, true);
+        history.show(&place, entry(4, 4), true);
+        assert!(history.keeps_back());
+        history.take_back(|room, seq| if (room, seq) == ("general", 2) { 4 } else { 5 });
+        assert!(!history.keeps_back());
+        let verdict = history.finish().unwrap();
+        let stored = verdict.summary.stored;
+        assert_eq!((verdict.summary.deliveries, stored), (4, 0));
+        assert!(!format!("{verdict}").contains("pushes_in_order"), "{verdict}");
     }
 }

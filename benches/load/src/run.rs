@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rollcall_protocol::RoomId;
 
 use crate::clock::Clock;
-use crate::history::{History, Place, Push};
+use crate::history::History;
 use crate::latency::Latency;
 use crate::target::Endpoint;
 use crate::torture::Pulse;
@@ -25,8 +25,6 @@ pub struct Run {
     pub prefix: String,
     /// When rooms acknowledged writes of the clients under torture.
     pub pulse: Pulse,
-    /// Deliveries whose epoch (0 here) only the log can tell, in their order.
-    pub kept_back: RefCell<Vec<(Place, Push)>>,
     rooms: RefCell<Vec<RoomId>>,
     complaints: RefCell<Vec<String>>,
 }
@@ -79,7 +77,6 @@ impl Run {
             tally: Tally::new(),
             prefix: format!("load-{:08x}", seed ^ (seed >> 32)),
             pulse: Pulse::default(),
-            kept_back: RefCell::default(),
             rooms: RefCell::default(),
             complaints: RefCell::default(),
         })

@@ -45,10 +45,8 @@ pub enum Ending {
 /// Where the log cannot be fetched, or the record not be written.
 pub async fn verdict_on(run: &Run) -> anyhow::Result<Verdict> {
     let epochs = fetch_log(run).await.context("failed to fetch the log")?;
-    for (place, mut push) in run.kept_back.take() {
-        push.epoch = epochs.get(&(place.room.clone(), push.seq)).copied().unwrap_or_default();
-        run.history.borrow_mut().push(&place, &push);
-    }
+    let epoch_of = |room: &str, seq: u64| epochs.get(&(room.to_owned(), seq)).copied().unwrap_or_default();
+    run.history.borrow_mut().take_back(epoch_of);
     run.history.replace(History::begin(None)?).finish()
 }
 
@@ -136,7 +134,7 @@ async fn fetch_room(run: &Run, link: &mut Link, room: &RoomId, epochs: &RefCell<
         let page = answer.history().ok_or_else(|| anyhow!("history was answered with something else"))?;
         let Some(last) = page.list.last().map(|entry| entry.seq) else { return Ok(()) };
         let head = page.head;
-        if !run.kept_back.borrow().is_empty() {
+        if run.history.borrow().keeps_back() {
             let known = page
                 .list
                 .iter()

@@ -8,7 +8,7 @@ use rollcall_client::{Batch, RoomEvent, RoomEvents};
 use rollcall_protocol::Epoch;
 
 use super::talker::Talker;
-use crate::history::{Place, Push};
+use crate::history::{Place, Push, Shown};
 use crate::payload::{body_hash, due_us};
 use crate::run::Run;
 
@@ -22,15 +22,15 @@ pub struct Reader {
     talker: Rc<RefCell<Talker>>,
     /// Whether this life has joined the room before.
     has_joined: bool,
-    /// Entries that were fetched to close a gap come without their epoch. From the first of them on, all are kept back until
-    /// the log has told their epochs, so that they stay in their order.
+    /// Entries that were fetched to close a gap come without their epoch. From the first of them on, all that is shown is kept back
+    /// until the log has told their epochs, so that it stays in its order.
     keeps_back: bool,
 }
 
 impl Reader {
     /// Begins a life's reading where the client is.
     pub fn new(run: Rc<Run>, place: Place, cursor: Rc<Cell<u64>>, talker: Rc<RefCell<Talker>>) -> Self {
-        let keeps_back = !run.kept_back.borrow().is_empty();
+        let keeps_back = run.history.borrow().keeps_back();
         Self { run, place, cursor, talker, has_joined: false, keeps_back }
     }
 
@@ -63,7 +63,7 @@ impl Reader {
             self.complain(&format!("joined after {after}, but has got everything up to {cursor}"));
         }
         self.cursor.set(after);
-        self.run.history.borrow_mut().joined(&self.place, self.run.clock.now_us(), after, head);
+        self.show(Shown::Joined { t: self.run.clock.now_us(), after, head });
     }
 
     fn take(&mut self, batch: &Batch) {
@@ -79,12 +79,12 @@ impl Reader {
             tally.deliveries_all.set(tally.deliveries_all.get() + 1);
             let push = Push { seq, epoch: batch.epoch.map_or(0, Epoch::get), body_hash, t };
             self.keeps_back |= batch.epoch.is_none();
-            if self.keeps_back {
-                self.run.kept_back.borrow_mut().push((self.place.clone(), push));
-            } else {
-                self.run.history.borrow_mut().push(&self.place, &push);
-            }
+            self.show(Shown::Entry(push));
         }
+    }
+
+    fn show(&self, shown: Shown) {
+        self.run.history.borrow_mut().show(&self.place, shown, self.keeps_back);
     }
 
     fn complain(&self, words: &str) {
