@@ -3,7 +3,7 @@
 mod alone;
 mod cluster;
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -84,6 +84,11 @@ const REACHED: &str = "reached";
 const MISSED: &str = "**missed**";
 
 impl Figure {
+    /// Returns how its row in the table begins, up to the arguments.
+    fn row_begin(&self) -> String {
+        format!("| {}<br>", self.name)
+    }
+
     /// Compares what a run has reported with what is asked for.
     fn verdict(&self, run: &Report) -> &'static str {
         match self.within {
@@ -120,7 +125,7 @@ impl Report {
 }
 
 /// Runs all figures of one server, or with `cluster` first among the names those of a cluster; or only those whose arguments begin
-/// with another of the names. Writes the table if all were run.
+/// with another of the names. Writes what was measured into the table, whose other rows stay.
 ///
 /// # Errors
 /// Where something could not be built, run or written. An anomaly is an exit code.
@@ -137,7 +142,7 @@ pub fn run(root: &Path, names: &[String]) -> Result<ExitCode> {
     let build: Vec<&str> = ["build", "--release"].into_iter().chain(suite.packages.iter().copied()).collect();
     let built = process::cargo(root, &build).status()?;
     ensure!(built.success(), "the release build failed");
-    let mut table = String::from("| load | asked for | measured | |\n|---|---|---|---|\n");
+    let mut rows = BTreeMap::new();
     let (mut clean, mut sends_per_s, mut missed) = (true, 0.0, Vec::new());
     for figure in suite.figures {
         if !only.is_empty() && !only.iter().any(|name| figure.arguments.starts_with(name.as_str())) {
@@ -154,25 +159,38 @@ pub fn run(root: &Path, names: &[String]) -> Result<ExitCode> {
         let reached = (figure.reached)(&report);
         let verdict = figure.verdict(&report);
         println!("{reached}: asked for: {} {verdict}", figure.target);
-        writeln!(table, "| {}<br>`{arguments}` | {} | {reached} | {verdict} |", figure.name, figure.target)?;
+        let row = format!("{}`{arguments}` | {} | {reached} | {verdict} |", figure.row_begin(), figure.target);
+        rows.insert(figure.name, row);
         if verdict == MISSED {
             missed.push(format!("{}: {reached}, asked for: {}", figure.name, figure.target));
         }
     }
-    println!("\n{table}");
+    ensure!(!rows.is_empty(), "no figure's arguments begin with any of: {}", only.join(", "));
     for figure in &missed {
         println!("MISSED: {figure}");
     }
-    if only.is_empty() {
-        let page = root.join(PAGE);
-        let text = fs::read_to_string(&page).with_context(|| format!("failed to read {PAGE}"))?;
-        let (head, rest) = text.split_once(suite.begin).context("the page has lost its mark for the table")?;
-        let (_, tail) = rest.split_once(END).context("the page has lost its mark for the table's end")?;
-        let machine = machine(suite.placement);
-        fs::write(&page, format!("{head}{}{machine}\n\n{table}{END}{tail}", suite.begin))?;
-        println!("written to {PAGE}");
-    }
+    let page = root.join(PAGE);
+    let text = fs::read_to_string(&page).with_context(|| format!("failed to read {PAGE}"))?;
+    let (head, rest) = text.split_once(suite.begin).context("the page has lost its mark for the table")?;
+    let (before, tail) = rest.split_once(END).context("the page has lost its mark for the table's end")?;
+    let (machine, table) = (machine(suite.placement), table(suite.figures, &rows, before));
+    println!("\n{table}");
+    fs::write(&page, format!("{head}{}{machine}\n\n{table}{END}{tail}", suite.begin))?;
+    println!("written to {PAGE}");
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns the table: of each figure the row that was just measured, else the one that was there.
+fn table(figures: &[Figure], measured: &BTreeMap<&str, String>, before: &str) -> String {
+    let mut table = String::from("| load | asked for | measured | |\n|---|---|---|---|\n");
+    for figure in figures {
+        let there = || before.lines().find(|line| line.starts_with(&figure.row_begin())).map(str::to_owned);
+        let unmeasured =
+            || format!("{}`{}` | {} | not measured yet | |", figure.row_begin(), figure.arguments, figure.target);
+        table += &measured.get(figure.name).cloned().or_else(there).unwrap_or_else(unmeasured);
+        table.push('\n');
+    }
+    table
 }
 
 /// Runs a program; returns its report, and whether it found nothing wrong.
@@ -234,6 +252,18 @@ mod tests {
             |anomalies: &[&str]| serde_json::json!({"anomalies": anomalies, "owners_fenced": 10, "unknown": 10});
         assert_eq!(verdict("--faults", broken(&[])), REACHED);
         assert_eq!(verdict("--faults", broken(&["one"])), MISSED);
+    }
+
+    #[test]
+    fn a_row_stays_until_its_figure_is_measured_again() {
+        let figures = &CLUSTER.figures[..3];
+        let [first, second, third] = [0, 1, 2].map(|at| figures[at].row_begin());
+        let before = format!("Machine: old\n\n| load |\n|---|\n{first}`a` | old |\n{second}`b` | old |\n");
+        let measured = BTreeMap::from([(figures[1].name, format!("{second}`b` | new |"))]);
+        let rows = table(figures, &measured, &before);
+        let rows: Vec<&str> = rows.lines().skip(2).collect();
+        assert_eq!(rows[..2], [format!("{first}`a` | old |"), format!("{second}`b` | new |")]);
+        assert!(rows[2].starts_with(&third) && rows[2].contains("not measured yet"), "{}", rows[2]);
     }
 
     #[test]
