@@ -56,7 +56,10 @@ pub struct RoomCore<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Active,
-    Draining,
+    Draining {
+        /// Whether another owner takes the room at once.
+        goes_on: bool,
+    },
     Stopped,
 }
 
@@ -124,9 +127,9 @@ impl<T> RoomCore<T> {
             Input::Retain => self.retain(now_ms, effects),
             Input::ExpirableFound(found) => self.expirable_found(&found, effects),
             Input::SnapshotKept { seq, salt } => self.snapshot_kept(now_ms, seq, salt, effects),
-            Input::Drain => {
+            Input::Drain { goes_on } => {
                 if self.phase == Phase::Active {
-                    self.phase = Phase::Draining;
+                    self.phase = Phase::Draining { goes_on };
                     self.abandon_expiry(effects);
                     self.finish_drain(effects);
                 }
@@ -402,10 +405,11 @@ impl<T> RoomCore<T> {
     }
 
     fn finish_drain(&mut self, effects: &mut Vec<Effect<T>>) {
-        if self.phase != Phase::Draining || self.in_flight.is_some() {
+        let Phase::Draining { goes_on } = self.phase else { return };
+        if self.in_flight.is_some() {
             return;
         }
-        if self.committed.head > self.last_snapshot {
+        if !goes_on && self.committed.head > self.last_snapshot {
             self.take_snapshot(effects);
         }
         self.stop(StopReason::Drained, effects);

@@ -35,7 +35,11 @@ pub enum Input<T> {
         salt: Salt,
     },
     /// The room is to be given up: what was taken is finished, nothing more is taken.
-    Drain,
+    Drain {
+        /// Whether another owner takes it at once. That one needs no snapshot of what is new, and activates the sooner the less the
+        /// log has to do meanwhile; its own ones come when the log has grown, whoever let it grow.
+        goes_on: bool,
+    },
 }
 
 /// A device's write.

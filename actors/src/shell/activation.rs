@@ -4,8 +4,11 @@
 use rollcall_protocol::limits::BATCH_ENTRIES_MAX;
 use rollcall_protocol::{Epoch, NUMBER_MAX, RoomId, Seq};
 
-use crate::ports::{Activate, Activated, Fence, Log, LogError, ReadRange, Replaced};
+use crate::ports::{Activate, Activated, Fence, Log, LogError, ReadRange, Replaced, StoredSnapshot};
 use crate::room::{RoomState, snapshot};
+
+/// Entries that are read at once while a state is rebuilt: of most rooms all since the newest snapshot.
+const REPLAY_ENTRIES_MAX: usize = 4 * BATCH_ENTRIES_MAX;
 
 /// Size of the bodies that are read at once while a state is rebuilt, in bytes.
 const REPLAY_BYTES_MAX: usize = 1024 * 1024;
@@ -55,7 +58,9 @@ pub struct DamagedRoom {
 /// # Cancel safety
 /// The fence may have been taken when the future is dropped; that costs the next owner nothing.
 pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Activation, ActivationError> {
-    let Activated { tail, replaced } = match log.activate(room, with).await {
+    // A snapshot is of committed entries alone, so it may be read before anybody is fenced.
+    let (activated, newest) = tokio::join!(log.activate(room, with), log.read_snapshot(room, Seq::new(NUMBER_MAX)));
+    let Activated { tail, replaced } = match activated {
         Ok(activated) => activated,
         Err(LogError::Damaged(reason)) => {
             let LogState { epoch, state, .. } = read_state(log, room).await?;
@@ -63,7 +68,15 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
         }
         Err(error) => return Err(error.into()),
     };
-    let Rebuilt { state, last_snapshot, damage, .. } = rebuild(log, room, tail.last_seq).await?;
+    let rebuilt = match newest? {
+        Some(newest) if newest.seq > tail.last_seq => rebuild(log, room, tail.last_seq).await,
+        newest => match rebuild_from(log, room, newest, tail.last_seq).await {
+            // The owner before has stored another one meanwhile, and let entries expire.
+            Err(LogError::Expired { .. }) => rebuild(log, room, tail.last_seq).await,
+            rebuilt => rebuilt,
+        },
+    };
+    let Rebuilt { state, last_snapshot, damage, .. } = rebuilt?;
     match damage {
         None => Ok(Activation { fence: tail.fence, replaced, state, last_snapshot }),
         Some(reason) => {
@@ -118,12 +131,23 @@ struct Rebuilt {
 }
 
 async fn rebuild(log: &dyn Log, room: &RoomId, through: Seq) -> Result<Rebuilt, LogError> {
-    let (state, last_snapshot) = newest_snapshot(log, room, through).await?;
+    let newest = if through > Seq::ZERO { log.read_snapshot(room, through).await? } else { None };
+    rebuild_from(log, room, newest, through).await
+}
+
+/// Rebuilds a state from this snapshot, the newest that is stored of it and of those before.
+async fn rebuild_from(
+    log: &dyn Log,
+    room: &RoomId,
+    newest: Option<StoredSnapshot>,
+    through: Seq,
+) -> Result<Rebuilt, LogError> {
+    let (state, last_snapshot) = newest_readable(log, room, newest).await?;
     let mut rebuilt = Rebuilt { state, last_snapshot, last_epoch: Epoch::ZERO, damage: None };
     while rebuilt.state.head < through && rebuilt.damage.is_none() {
         let state = &mut rebuilt.state;
         let range =
-            ReadRange { after: state.head, through, entries_max: BATCH_ENTRIES_MAX, bytes_max: REPLAY_BYTES_MAX };
+            ReadRange { after: state.head, through, entries_max: REPLAY_ENTRIES_MAX, bytes_max: REPLAY_BYTES_MAX };
         let entries = match log.read(room, range).await {
             Ok(entries) => entries,
             Err(LogError::Damaged(reason)) => {
@@ -148,17 +172,19 @@ async fn rebuild(log: &dyn Log, room: &RoomId, through: Seq) -> Result<Rebuilt, 
     Ok(rebuilt)
 }
 
-/// Returns the state of the newest snapshot that this version can read, or the empty one.
-async fn newest_snapshot(log: &dyn Log, room: &RoomId, head: Seq) -> Result<(RoomState, Seq), LogError> {
-    let mut at_most = head;
-    while at_most > Seq::ZERO
-        && let Some(stored) = log.read_snapshot(room, at_most).await?
-    {
+/// Returns the state of the newest snapshot that this version can read, of this one and those before, or the empty one.
+async fn newest_readable(
+    log: &dyn Log,
+    room: &RoomId,
+    mut newest: Option<StoredSnapshot>,
+) -> Result<(RoomState, Seq), LogError> {
+    while let Some(stored) = newest {
         match snapshot::decode(&stored) {
             Ok(state) => return Ok((state, stored.seq)),
             Err(reason) => tracing::warn!(%room, seq = stored.seq.get(), %reason, "passed over a snapshot"),
         }
-        at_most = stored.seq.previous();
+        let at_most = stored.seq.previous();
+        newest = if at_most > Seq::ZERO { log.read_snapshot(room, at_most).await? } else { None };
     }
     Ok((RoomState::empty(room), Seq::ZERO))
 }

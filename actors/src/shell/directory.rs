@@ -389,7 +389,7 @@ fn not_activated(wait: Duration) -> Refusal {
 
 /// Tells a room that takes nothing any more to finish.
 pub(super) fn give_up(handle: &RoomHandle) {
-    handle.tell(RoomMsg::Drain);
+    handle.tell(RoomMsg::Drain { goes_on: false });
 }
 
 /// Watches over the rooms' actors.

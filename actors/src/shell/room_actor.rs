@@ -53,8 +53,8 @@ pub(super) enum RoomMsg {
     Rest,
     /// It is time to look whether entries have come of age.
     Retain,
-    /// The room is to be given up.
-    Drain,
+    /// The room is to be given up; with `goes_on` another node takes it at once.
+    Drain { goes_on: bool },
 }
 
 /// The actor; all it has is in its state.
@@ -144,7 +144,7 @@ impl Actor for RoomActor {
             RoomMsg::SnapshotKept(seq) => state.feed(&myself, Input::SnapshotKept { seq, salt: draw_salt() }),
             RoomMsg::Rest => state.feed(&myself, Input::Rest),
             RoomMsg::Retain => state.feed(&myself, Input::Retain),
-            RoomMsg::Drain => state.drain(&myself),
+            RoomMsg::Drain { goes_on } => state.drain(&myself, goes_on),
         }
         Ok(())
     }
@@ -259,9 +259,9 @@ impl RoomActorState {
         self.feed(myself, input);
     }
 
-    fn drain(&mut self, myself: &ActorRef<RoomMsg>) {
+    fn drain(&mut self, myself: &ActorRef<RoomMsg>, goes_on: bool) {
         match self.phase {
-            Phase::Active(_) => self.feed(myself, Input::Drain),
+            Phase::Active(_) => self.feed(myself, Input::Drain { goes_on }),
             Phase::Activating(_) | Phase::Damaged(_) => self.over(myself, &moving()),
             Phase::Over => {}
         }

@@ -149,25 +149,29 @@ impl Snapshots {
 
     /// Reads the parts of a sealed snapshot; none where one is gone.
     async fn parts(&self, room: &RoomId, seq: Seq) -> Result<Option<Vec<Vec<u8>>>, LogError> {
-        let seal = self.parts_between(room, seq, SEAL, 0).await?;
-        let count = seal.first().and_then(|(_, bytes)| bytes.as_slice().try_into().ok()).map(i32::from_be_bytes);
+        let mut rows = self.parts_between(room, seq, SEAL, PARTS_AT_ONCE).await?.into_iter();
+        let seal = rows.next().filter(|(part, _)| *part == SEAL);
+        let count = seal.and_then(|(_, bytes)| bytes.as_slice().try_into().ok()).map(i32::from_be_bytes);
         let Some(count) = count else { return Ok(None) };
-        let mut parts = Vec::new();
-        let mut next = 0;
-        while next < count {
-            let before = count.min(next + PARTS_AT_ONCE);
-            for (part, bytes) in self.parts_between(room, seq, next, before).await? {
+        let (mut parts, mut next) = (Vec::new(), 0);
+        let mut before = PARTS_AT_ONCE;
+        loop {
+            for (part, bytes) in rows.filter(|(part, _)| *part < count) {
                 if part != next {
                     return Ok(None);
                 }
                 next += 1;
                 parts.push(bytes);
             }
+            if next == count {
+                return Ok(Some(parts));
+            }
             if next < before {
                 return Ok(None);
             }
+            before = next + PARTS_AT_ONCE;
+            rows = self.parts_between(room, seq, next, before).await?.into_iter();
         }
-        Ok(Some(parts))
     }
 
     async fn parts_between(

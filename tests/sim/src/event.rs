@@ -101,7 +101,10 @@ pub enum ToOwner {
     /// A snapshot for an expiry was stored and read back, or was not.
     Kept(Option<Seq>),
     /// It is to stop.
-    Stop,
+    Stop {
+        /// Whether another node takes the room at once.
+        goes_on: bool,
+    },
 }
 
 /// What the store is asked.

@@ -190,8 +190,8 @@ impl World {
                 }
                 self.ask_store(life, Asked::Read(Box::new(Read::Snapshot(room, owner))), 0);
             }
-            NodeEffect::StopOwner { room, life: owner } => {
-                self.after(0, Event::ToOwner(life, room, owner, Box::new(ToOwner::Stop)));
+            NodeEffect::StopOwner { room, life: owner, goes_on } => {
+                self.after(0, Event::ToOwner(life, room, owner, Box::new(ToOwner::Stop { goes_on })));
             }
             NodeEffect::Submit { room, life: owner, write } => {
                 self.after(0, Event::ToOwner(life, room, owner, Box::new(ToOwner::Submit(write))));

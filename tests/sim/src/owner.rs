@@ -155,7 +155,7 @@ impl Owner {
             ToOwner::Retain => self.tell_core(Input::Retain, around, wants),
             ToOwner::Found(found) => self.tell_core(Input::ExpirableFound(found), around, wants),
             ToOwner::Kept(seq) => self.tell_core(Input::SnapshotKept { seq, salt: salt(around) }, around, wants),
-            ToOwner::Stop => self.tell_core(Input::Drain, around, wants),
+            ToOwner::Stop { goes_on } => self.tell_core(Input::Drain { goes_on }, around, wants),
         }
     }
 

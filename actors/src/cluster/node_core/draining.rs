@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, VecDeque};
 use rollcall_protocol::RoomId;
 
 /// How many rooms are given away at once at least.
-const AT_ONCE_MIN: usize = 8;
+const AT_ONCE_MIN: usize = 2;
 
 /// In how many turns all rooms are given away at most.
-const TURNS_MAX: usize = 16;
+const TURNS_MAX: usize = 24;
 
 /// How long the next owner is waited for until it is another room's turn, in milliseconds.
 const HANDS_OVER_MS_MAX: u64 = 250;
 
-/// The rooms that a node which drains still has to give away. All are given away within 16 turns, each as long as the room's next
+/// The rooms that a node which drains still has to give away. All are given away within 24 turns, each as long as the room's next
 /// owner takes to answer, but 250 ms at most, and what their owners here take to end.
 #[derive(Debug)]
 pub(super) struct Draining {
@@ -83,8 +83,8 @@ mod tests {
     }
 
     #[test]
-    fn eight_rooms_are_given_away_at_once_and_the_next_ones_when_those_were_taken() {
-        let mut draining = Draining::new(rooms(20));
+    fn some_rooms_are_given_away_at_once_and_the_next_ones_when_those_were_taken() {
+        let mut draining = Draining::new(rooms(24 * 8));
         let first = turn(&mut draining, 0);
         assert_eq!(first, rooms(8).collect::<Vec<_>>());
         assert_eq!(draining.wakes_at_ms(), None, "their owners have not ended");
@@ -122,6 +122,6 @@ mod tests {
             let Some(at_ms) = draining.wakes_at_ms() else { break };
             now_ms = at_ms;
         }
-        assert_eq!((given, now_ms), (10_000, 15 * HANDS_OVER_MS_MAX));
+        assert_eq!((given, now_ms), (10_000, 23 * HANDS_OVER_MS_MAX));
     }
 }

@@ -341,6 +341,8 @@ pub enum NodeEffect<T> {
         room: RoomId,
         /// Which owner.
         life: Life,
+        /// Whether another node takes the room at once, as far as is known.
+        goes_on: bool,
     },
     /// Give this to the owner.
     Submit {

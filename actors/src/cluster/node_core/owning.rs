@@ -91,7 +91,7 @@ impl<T> NodeCore<T> {
         self.tell_trust(turn, TrustInput::Owns { room: room.clone(), fence, since_ms, stored: is_stored });
         self.notice_wants(turn, room, life, effects);
         if is_draining {
-            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
+            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life, goes_on: true });
         }
     }
 
@@ -231,12 +231,17 @@ impl<T> NodeCore<T> {
 
     /// Lets the owner here finish what it took and end.
     pub(super) fn stop_owner(&mut self, turn: &mut Turn<'_, T>, room: &RoomId) {
-        let Some(owner) = self.known_room(room).and_then(|state| state.owner.as_mut()) else { return };
+        let has_next = self.next_owner(room).is_some();
+        let Some(state) = self.known_room(room) else { return };
+        let (wants_owner, has_held) = (state.wants_owner(), !state.held.is_empty());
+        let Some(owner) = state.owner.as_mut() else { return };
         let life = owner.life;
         if let Phase::Active(active) = &mut owner.phase
             && !std::mem::replace(&mut active.is_stopping, true)
         {
-            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
+            let is_wanted = wants_owner || has_held || active.watchers.nodes().next().is_some();
+            let goes_on = active.goes_to.is_some() || has_next && is_wanted;
+            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life, goes_on });
         }
     }
 
@@ -246,7 +251,7 @@ impl<T> NodeCore<T> {
         let life = owner.life;
         if let Phase::Active(active) = std::mem::replace(&mut owner.phase, Phase::Ending) {
             self.released(turn, room, *active, end);
-            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life });
+            turn.effects.push(NodeEffect::StopOwner { room: room.clone(), life, goes_on: true });
         }
     }
 

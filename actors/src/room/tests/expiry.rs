@@ -110,7 +110,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
 fn a_room_that_is_given_up_gives_up_what_is_not_numbered() {
     let mut room = TestRoom::with_writes(9);
     expire(&mut room, 5, 7);
-    let effects = room.handle(Input::Drain);
+    let effects = room.handle(Input::Drain { goes_on: false });
     assert_eq!(replies(&effects), [(5, unavailable("the room is moving"))]);
     assert_eq!((stopped(&effects), found(&mut room, 4)), (Some(StopReason::Drained), vec![]));
 
@@ -135,7 +135,7 @@ fn an_expiry_that_was_numbered_is_finished_or_taken_back_as_any_write() {
     assert_eq!(expire(&mut room, 6, 7), [find(1, 6, 6, None)]);
     found(&mut room, 4);
     kept(&mut room, 10);
-    room.handle(Input::Drain);
+    room.handle(Input::Drain { goes_on: false });
     let effects = room.commit();
     assert_eq!((replies(&effects), stopped(&effects)), (vec![(6, ack(11))], Some(StopReason::Drained)));
     assert!(effects.contains(&Effect::DropExpired(seq(5))));

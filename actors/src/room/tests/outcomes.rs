@@ -156,7 +156,7 @@ fn an_unknown_outcome_is_told_as_such_and_stops_the_room() {
     assert_eq!(room.submit(send(&bob(), 1, "queued")), [Effect::Reply(1, moving.clone())]);
     let ban = ChangeKind::Member(MemberChange { user: bob().user, role: Some(Role::Banned) });
     assert_eq!(room.change(5, ban), [Effect::Reply(5, moving)]);
-    assert_eq!(room.handle(Input::Drain), [], "it has stopped already");
+    assert_eq!(room.handle(Input::Drain { goes_on: false }), [], "it has stopped already");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn the_next_activation_finds_out_what_became_of_it() {
 #[test]
 fn a_drained_room_finishes_what_it_took_snapshots_and_stops() {
     let mut room = busy_room();
-    assert_eq!(room.handle(Input::Drain), []);
+    assert_eq!(room.handle(Input::Drain { goes_on: false }), []);
     let moving = unavailable("the room is moving");
     assert_eq!(room.submit(send(&ann(), 3, "late")), [Effect::Reply(3, moving)]);
     assert_eq!(stopped(&room.commit()), None, "the queue is not empty yet");
@@ -194,7 +194,7 @@ fn a_drained_room_finishes_what_it_took_snapshots_and_stops() {
 #[test]
 fn a_drained_room_whose_append_is_refused_or_lost_stops_too() {
     let mut room = busy_room();
-    room.handle(Input::Drain);
+    room.handle(Input::Drain { goes_on: false });
     let effects = room.reject_full();
     assert_eq!(replies(&effects).len(), 5);
     let state = snapshot::encode(&room.log.replay());
@@ -202,7 +202,7 @@ fn a_drained_room_whose_append_is_refused_or_lost_stops_too() {
 
     for (fails, reason) in [(true, StopReason::Fenced), (false, StopReason::OutcomeUnknown)] {
         let mut room = busy_room();
-        room.handle(Input::Drain);
+        room.handle(Input::Drain { goes_on: false });
         let effects = if fails { room.reject(NotCommitted::Fenced) } else { room.lose() };
         assert_eq!(replies(&effects).len(), 5);
         assert_eq!(effects.last(), Some(&Effect::Stop(reason)));
@@ -214,10 +214,17 @@ fn an_idle_room_is_drained_at_once_with_a_snapshot_of_what_is_new() {
     let mut room = TestRoom::with_writes(3);
     let state = snapshot::encode(room.core.committed());
     let drained = [Effect::Snapshot(state), Effect::Stop(StopReason::Drained)];
-    assert_eq!(room.handle(Input::Drain), drained);
-    assert_eq!(room.handle(Input::Drain), [], "once");
+    assert_eq!(room.handle(Input::Drain { goes_on: false }), drained);
+    assert_eq!(room.handle(Input::Drain { goes_on: false }), [], "once");
 
     room.activate();
-    assert_eq!(room.handle(Input::Drain), [Effect::Stop(StopReason::Drained)], "nothing is new");
-    assert_eq!(TestRoom::new().handle(Input::Drain), [Effect::Stop(StopReason::Drained)]);
+    assert_eq!(room.handle(Input::Drain { goes_on: false }), [Effect::Stop(StopReason::Drained)], "nothing is new");
+
+    let mut room = TestRoom::with_writes(3);
+    assert_eq!(
+        room.handle(Input::Drain { goes_on: true }),
+        [Effect::Stop(StopReason::Drained)],
+        "the next owner goes on"
+    );
+    assert_eq!(TestRoom::new().handle(Input::Drain { goes_on: false }), [Effect::Stop(StopReason::Drained)]);
 }

@@ -202,7 +202,7 @@ fn redactions_are_remembered_for_so_many_entries() {
 fn a_snapshot_is_of_the_committed_state_alone() {
     let mut room = TestRoom::with_writes(2);
     room.submit(send(&ann(), 3, "in flight"));
-    room.handle(Input::Drain);
+    room.handle(Input::Drain { goes_on: false });
     let effects = room.reject_full();
     assert_eq!(super::test_room::stopped(&effects), Some(StopReason::Drained));
     assert_eq!(room.log.snapshots, [encode(&room.log.replay())]);

@@ -71,11 +71,11 @@ impl Node {
                 self.begin(work, false, tell);
             }
             NodeEffect::StartOwner { room, life, with } => self.start_owner(room, life, with),
-            NodeEffect::StopOwner { room, life } => {
+            NodeEffect::StopOwner { room, life, goes_on } => {
                 tracing::debug!(%room, "ends an owner");
                 if let Some(owner) = self.owner(&room, life) {
                     owner.handle.admission.close();
-                    owner.handle.tell(RoomMsg::Drain);
+                    owner.handle.tell(RoomMsg::Drain { goes_on });
                 }
             }
             NodeEffect::Submit { room, life, write } => self.submit(&room, life, write),

@@ -188,6 +188,22 @@ async fn room_with_snapshot() -> (Arc<MemoryLog>, StoredSnapshot) {
     (log, stored)
 }
 
+/// The newest snapshot is read while the room is fenced.
+#[tokio::test]
+async fn a_room_whose_entries_expired_while_it_was_fenced_is_rebuilt_from_the_snapshot_that_came_meanwhile() {
+    let (log, _) = room_with_snapshot().await;
+    let (node, mut ann) = node_on(&log).await;
+    node.log.activations.hold();
+    let late = ann.send(9, "9");
+    node.log.activations.until_waiting(1).await;
+    let (before, mut there) = node_on(&log).await;
+    there.write_all(6, 8).await;
+    in_time(before.directory.drain()).await;
+    log.expire_before(&ann.room, Seq::new(9)).await.unwrap();
+    node.log.activations.release();
+    assert_eq!(ann.ack(late).await, ack(10));
+}
+
 fn of_format(mut stored: StoredSnapshot, format: u8) -> StoredSnapshot {
     for part in &mut stored.parts {
         part[0] = format;
@@ -264,20 +280,23 @@ async fn a_room_whose_beginning_expired_is_never_begun_from_nothing() {
 
 #[tokio::test]
 async fn a_long_history_is_replayed_page_by_page_and_snapshots_come_by_themselves() {
-    let node = Node::start(ROOMY).await;
-    let mut ann = Desk::at(&node, "room", "ann");
-    for first in (1..=1_500).step_by(50) {
-        let ids: Vec<u64> = (first..first + 50).map(|n| ann.send(n, &n.to_string())).collect();
-        for id in ids {
-            ann.ack(id).await;
+    for (snapshots_lost, reads, from) in [(0, 1, 1_000), (9, 2, 0)] {
+        let node = Node::start(ROOMY).await;
+        node.log.lose_snapshots(snapshots_lost);
+        let mut ann = Desk::at(&node, "room", "ann");
+        for first in (1..=1_500).step_by(50) {
+            let ids: Vec<u64> = (first..first + 50).map(|n| ann.send(n, &n.to_string())).collect();
+            for id in ids {
+                ann.ack(id).await;
+            }
         }
+        let next = Node::start_on(node.log.clone(), ROOMY).await;
+        let mut bob = Desk::at(&next, "room", "bob");
+        assert_eq!(bob.view().await.epoch, Epoch::new(2));
+        let ranges = next.log.take_ranges_read();
+        assert_eq!(ranges.len(), reads, "{ranges:?}");
+        assert!(ranges[0].after >= Seq::new(from), "a snapshot was written on the way: {ranges:?}");
+        let mut ann = Desk::at(&next, "room", "ann");
+        assert_eq!(ann.write(1_500, "1500").await, duplicate(1_501));
     }
-    let next = Node::start_on(node.log.clone(), ROOMY).await;
-    let mut bob = Desk::at(&next, "room", "bob");
-    assert_eq!(bob.view().await.epoch, Epoch::new(2));
-    let ranges = next.log.take_ranges_read();
-    assert!(ranges[0].after >= Seq::new(1_000), "a snapshot was written on the way: {ranges:?}");
-    assert_eq!(ranges.len(), 2, "{ranges:?}");
-    let mut ann = Desk::at(&next, "room", "ann");
-    assert_eq!(ann.write(1_500, "1500").await, duplicate(1_501));
 }

@@ -92,7 +92,7 @@ fn a_room_that_is_moved_goes_to_whom_the_operator_named() {
     desk.meet("c");
     let to = life("c").node;
     let wanted = desk.give(NodeInput::Move { room: room(), to });
-    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner }), "{wanted:?}");
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner, goes_on: true }), "{wanted:?}");
     desk.give(NodeInput::Write { room: room(), write: write("late", 2) });
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
     let [Payload::Activate(_), Payload::Submit(submit), ..] = sent(&wanted, "c")[..] else { panic!("{wanted:?}") };
@@ -106,7 +106,8 @@ fn a_room_that_is_moved_to_nobody_is_given_up() {
     let mut desk = Desk::new();
     let owner = desk.start();
     desk.activate(owner, 1);
-    desk.give(NodeInput::Move { room: room(), to: life("gone").node });
+    let wanted = desk.give(NodeInput::Move { room: room(), to: life("gone").node });
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner, goes_on: false }), "{wanted:?}");
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });
     assert!(
         wanted.contains(&NodeEffect::Closed { room: room(), end: OwnerEnd::Stopped(StopReason::Drained) }),
@@ -122,7 +123,7 @@ fn a_node_that_drains_gives_its_rooms_to_others_and_its_name_back() {
     desk.activate(owner, 1);
     desk.meet("b");
     let wanted = desk.give(NodeInput::Drain);
-    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner }), "{wanted:?}");
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner, goes_on: true }), "{wanted:?}");
     // What comes meanwhile waits, and follows the room.
     desk.give(NodeInput::Write { room: room(), write: write("late", 2) });
     let wanted = desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Drained });

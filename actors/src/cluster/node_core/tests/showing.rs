@@ -61,7 +61,7 @@ fn an_owner_that_was_fenced_while_it_was_activated_answers_nobody() {
     desk.give(NodeInput::Tail { room: room(), asker, result: Ok(Some(tail)) });
     let wanted = desk.give(NodeInput::Noticed { room: room(), life: owner, is_inserted: true });
     assert!(!wanted.iter().any(|effect| matches!(effect, NodeEffect::Open { .. })), "{wanted:?}");
-    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner }), "{wanted:?}");
+    assert!(wanted.contains(&NodeEffect::StopOwner { room: room(), life: owner, goes_on: true }), "{wanted:?}");
     assert_eq!(desk.core.view(&room()).unwrap().0.standing.head, Seq::new(12));
     desk.owner(owner, OwnerEvent::Stopped { reason: StopReason::Fenced });
 }

@@ -230,7 +230,7 @@ impl World {
     }
 
     fn drain(&mut self, start: &Start) {
-        let effects = self.room.handle(Input::Drain);
+        let effects = self.room.handle(Input::Drain { goes_on: false });
         self.compare_due(&effects);
         let mut stop = stopped(&effects);
         while self.room.in_flight().is_some() {
