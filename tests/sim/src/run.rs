@@ -41,6 +41,8 @@ pub struct Settings {
     pub is_verbose: bool,
     /// Whether the trace is of all that things say, and not only of which thing happens when.
     pub is_traced_fully: bool,
+    /// The trace is of what happens before this time alone, in milliseconds.
+    pub traced_until_ms: Option<u64>,
 }
 
 /// What came of a run.

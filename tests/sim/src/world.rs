@@ -51,6 +51,7 @@ pub struct World {
     pub is_healed: bool,
     trace: Xxh3,
     is_traced_fully: bool,
+    traced_until_ms: u64,
     /// Whether what happens is printed.
     pub is_verbose: bool,
 }
@@ -83,6 +84,7 @@ impl World {
             is_healed: false,
             trace: Xxh3::new(),
             is_traced_fully: settings.is_traced_fully,
+            traced_until_ms: settings.traced_until_ms.unwrap_or(u64::MAX),
             is_verbose: settings.is_verbose,
         }
     }
@@ -138,11 +140,13 @@ impl World {
     }
 
     fn note(&mut self, event: &Event) {
-        self.trace.update(&self.now_ms.to_be_bytes());
-        let word = event.word();
-        self.trace.update(&word.to_be_bytes());
-        if self.is_traced_fully {
-            self.trace.update(event.to_text().as_bytes());
+        if self.now_ms < self.traced_until_ms {
+            self.trace.update(&self.now_ms.to_be_bytes());
+            let word = event.word();
+            self.trace.update(&word.to_be_bytes());
+            if self.is_traced_fully {
+                self.trace.update(event.to_text().as_bytes());
+            }
         }
         if self.is_verbose {
             self.say(|| event.to_text());

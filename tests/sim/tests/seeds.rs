@@ -26,11 +26,22 @@ fn other_seeds_are_other_runs() {
 
 #[test]
 fn a_run_with_fewer_faults_is_the_same_until_they_strike() {
-    let with = |faults| run(Settings { faults_max: Some(faults), ..Settings::default() });
-    let (none, all) = (with(0), with(usize::MAX));
-    assert_eq!(none.struck, []);
+    let with = |faults, until_ms| {
+        let traced = Settings { is_traced_fully: true, traced_until_ms: Some(until_ms), ..Settings::default() };
+        run(Settings { faults_max: Some(faults), ..traced })
+    };
+    let all = with(usize::MAX, u64::MAX);
     assert_eq!(all.struck.len(), all.faults);
-    assert_ne!(none.trace, all.trace);
+    for left in [0, 1, all.faults / 2, all.faults - 1] {
+        let strikes_ms = all.struck[left..].iter().map(|fault| fault.at_ms).min().unwrap();
+        assert!(strikes_ms > 0);
+        let (fewer, more) = (with(left, strikes_ms), with(usize::MAX, strikes_ms));
+        assert_eq!(fewer.struck, all.struck[..left]);
+        assert_eq!(fewer.trace, more.trace, "the first {left} of {} faults, until {strikes_ms} ms", all.faults);
+        assert_ne!(fewer.trace, with(left, strikes_ms / 2).trace, "much happens in that time");
+        // The next fault itself is the first thing that happens in one of them alone.
+        assert_ne!(with(left, strikes_ms + 1).trace, with(usize::MAX, strikes_ms + 1).trace);
+    }
 }
 
 #[test]
