@@ -202,10 +202,10 @@ pub trait Log: Send + Sync + 'static {
     fn append(&self, append: Append) -> PortFuture<'static, AppendOutcome>;
 
     /// Reads entries, from the first after `range.after` on. Fewer than asked for, or none, means that a limit of the range was
-    /// reached or that the log ends there.
+    /// reached or that the log ends there; fewer also, that the next one is damaged, as a read from there on says.
     ///
     /// # Errors
-    /// Where the log is unavailable or damaged, or the first entry of the range lies below the floor.
+    /// Where the log is unavailable, or the first entry of the range is damaged or lies below the floor.
     fn read<'a>(&'a self, room: &'a RoomId, range: ReadRange) -> PortFuture<'a, Result<Vec<Entry>, LogError>>;
 
     /// Reads where the room stands, linearizably: an append that was answered before is included. None for a room that nobody

@@ -41,12 +41,21 @@ pub enum ActivationError {
 /// What is left of a room whose log is damaged.
 #[derive(Debug)]
 pub struct DamagedRoom {
-    /// What is wrong, and with which entry; for whoever runs the node.
+    /// The first entry that cannot be what was written, as far as is known.
+    pub entry: Seq,
+    /// What is wrong with it; for whoever runs the node.
     pub reason: String,
     /// The last ownership, as far as it can be known.
     pub epoch: Epoch,
-    /// The state after the last good entry.
+    /// The state after the last good entry; where the entry lies below a snapshot, the state at the head.
     pub state: RoomState,
+}
+
+impl DamagedRoom {
+    /// A room whose good entries end with this state.
+    fn after(state: RoomState, epoch: Epoch, reason: String) -> Box<Self> {
+        Box::new(Self { entry: state.head.next(), reason, epoch, state })
+    }
 }
 
 /// Activates a room for a new owner.
@@ -64,7 +73,7 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
         Ok(activated) => activated,
         Err(LogError::Damaged(reason)) => {
             let LogState { epoch, state, .. } = read_state(log, room).await?;
-            return Err(ActivationError::Damaged(Box::new(DamagedRoom { reason, epoch, state })));
+            return Err(ActivationError::Damaged(DamagedRoom::after(state, epoch, reason)));
         }
         Err(error) => return Err(error.into()),
     };
@@ -81,9 +90,67 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
         None => Ok(Activation { fence: tail.fence, replaced, state, last_snapshot }),
         Some(reason) => {
             log.release(room, tail.fence);
-            Err(ActivationError::Damaged(Box::new(DamagedRoom { reason, epoch: tail.fence.epoch, state })))
+            Err(ActivationError::Damaged(DamagedRoom::after(state, tail.fence.epoch, reason)))
         }
     }
+}
+
+/// As above, of a room of which an entry is known that was damaged a while ago. It may lie below the newest snapshot, where activation
+/// does not look: unless it is whole by now, the room is not activated.
+///
+/// # Errors
+/// As above.
+///
+/// # Cancel safety
+/// As above.
+pub(super) async fn activate_suspected(
+    log: &dyn Log,
+    room: &RoomId,
+    with: Activate,
+    suspect: Option<Seq>,
+) -> Result<Activation, ActivationError> {
+    let activation = activate(log, room, with).await?;
+    let Some(entry) = suspect else { return Ok(activation) };
+    let fence = activation.fence;
+    let error = match look_again(log, room, entry, activation.state.head).await {
+        Ok(None) => return Ok(activation),
+        Ok(Some(reason)) => {
+            let room = DamagedRoom { entry, reason, epoch: fence.epoch, state: activation.state };
+            ActivationError::Damaged(Box::new(room))
+        }
+        Err(error) => error.into(),
+    };
+    log.release(room, fence);
+    Err(error)
+}
+
+/// Looks whether an entry that was found damaged is what was written by now, and the one after it fits it. Says what is wrong; nothing
+/// where they are whole, have expired, or lie above the head.
+///
+/// # Errors
+/// Where the log is unavailable.
+///
+/// # Cancel safety
+/// Dropping the future ends the look.
+pub(super) async fn look_again(
+    log: &dyn Log,
+    room: &RoomId,
+    entry: Seq,
+    head: Seq,
+) -> Result<Option<String>, LogError> {
+    let (mut next, last) = (entry, entry.next().min(head));
+    while next <= last {
+        let range = ReadRange { after: next.previous(), through: last, entries_max: 2, bytes_max: REPLAY_BYTES_MAX };
+        match log.read(room, range).await {
+            Ok(entries) if entries.is_empty() => return Ok(Some(format!("entry {next} of {room} is missing"))),
+            Ok(entries) => next = next.plus(entries.len() as u64),
+            Err(LogError::Expired { floor }) if floor > last => return Ok(None),
+            Err(LogError::Expired { floor }) => next = floor.max(next.next()),
+            Err(LogError::Damaged(reason)) => return Ok(Some(reason)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// A room's state as its log has it.

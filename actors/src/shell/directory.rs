@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::active_rooms::ActiveRooms;
 use super::admission::QueueLimits;
 use super::cluster::{Cluster, prepare};
-use super::damage::Damage;
+use super::damage::{Damage, DamageFound};
 use super::failed_rooms::FailedRooms;
 use super::handle::{Ask, Asker, RoomHandle};
 use super::inbox::Inbox;
@@ -82,7 +82,7 @@ pub(super) struct Shared {
     /// Those that are active; in a cluster, those that are owned here and open.
     rooms: Mutex<ActiveRooms>,
     failed: Mutex<FailedRooms>,
-    pub damage: Damage,
+    pub damage: Arc<Damage>,
     draining: AtomicBool,
     /// Which slice of the rooms looks next for what has come of age.
     retention_slice: AtomicU64,
@@ -111,7 +111,7 @@ impl Directory {
             settings,
             rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max, settings.active_rooms_max)),
             failed: Mutex::default(),
-            damage: Damage::default(),
+            damage: Arc::default(),
             draining: AtomicBool::new(false),
             retention_slice: AtomicU64::new(0),
             alive: watch::Sender::new(0),
@@ -297,6 +297,11 @@ impl Directory {
     /// Returns how many rooms were found damaged here and are not known to be whole again.
     pub fn damaged_rooms(&self) -> usize {
         self.rooms.shared.damage.count()
+    }
+
+    /// Returns what was found to be wrong with a room's log here; none where nothing was, or not lately.
+    pub fn damage_of(&self, room: &RoomId) -> Option<DamageFound> {
+        self.rooms.shared.damage.of(room)
     }
 
     /// Returns how many entries of a kind were committed here.

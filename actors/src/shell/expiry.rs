@@ -19,24 +19,39 @@ pub async fn find_expirable(
     room: &RoomId,
     expirable: Expirable,
 ) -> Result<Option<LastExpired>, LogError> {
-    let Expirable { floor, through, head, made_before_ms } = expirable;
-    let buckets = log.expires_in();
+    find_expirable_with(Look { log, room, look_at_error: &|_, _| {} }, expirable).await
+}
+
+/// As above.
+pub(super) async fn find_expirable_with(
+    look: Look<'_>,
+    Expirable { floor, through, head, made_before_ms }: Expirable,
+) -> Result<Option<LastExpired>, LogError> {
+    let buckets = look.log.expires_in();
     let mut last = buckets.last_ended(through);
     if let Some(before_ms) = made_before_ms {
-        last = last_made_before(log, room, (buckets, last.max(floor.previous()), head), before_ms).await?;
+        last = last_made_before(look, (buckets, last.max(floor.previous()), head), before_ms).await?;
     }
     if last < floor {
         return Ok(None);
     }
-    let entry = entry(log, room, last).await?;
+    let entry = look.at(last).await?;
     Ok(entry.map(|entry| LastExpired { seq: last, hash: entry.hash }))
+}
+
+/// Looks at single entries.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub log: &'a dyn Log,
+    pub room: &'a RoomId,
+    /// Is shown which entry could not be read, and why.
+    pub look_at_error: &'a (dyn Fn(Seq, &LogError) + Sync),
 }
 
 /// Looks for the last bucket up to `head` that ends with an entry of before a time, by halves: entries' times never fall. Returns
 /// the number of that entry, or `known` where there is none after it.
 async fn last_made_before(
-    log: &dyn Log,
-    room: &RoomId,
+    look: Look<'_>,
     (buckets, known, head): (Buckets, Seq, Seq),
     before_ms: i64,
 ) -> Result<Seq, LogError> {
@@ -51,7 +66,7 @@ async fn last_made_before(
     while from < to {
         let seq = buckets.last(look_at);
         // Of what is gone already it is certain that it may go.
-        let is_old = entry(log, room, seq).await?.is_none_or(|entry| entry.created_at_ms < before_ms);
+        let is_old = look.at(seq).await?.is_none_or(|entry| entry.created_at_ms < before_ms);
         if is_old {
             (last, from) = (seq, look_at + 1);
         } else {
@@ -62,16 +77,19 @@ async fn last_made_before(
     Ok(last)
 }
 
-/// Reads one entry; none where it is gone.
-async fn entry(log: &dyn Log, room: &RoomId, seq: Seq) -> Result<Option<Entry>, LogError> {
-    match log.read(room, only(seq)).await {
-        Ok(entries) => entries
-            .into_iter()
-            .next()
-            .map(Some)
-            .ok_or_else(|| LogError::Damaged(format!("entry {seq} of {room} is missing"))),
-        Err(LogError::Expired { .. }) => Ok(None),
-        Err(error) => Err(error),
+impl Look<'_> {
+    /// Reads one entry; none where it is gone.
+    async fn at(self, seq: Seq) -> Result<Option<Entry>, LogError> {
+        let entry = match self.log.read(self.room, only(seq)).await {
+            Ok(entries) => entries
+                .into_iter()
+                .next()
+                .map(Some)
+                .ok_or_else(|| LogError::Damaged(format!("entry {seq} of {} is missing", self.room))),
+            Err(LogError::Expired { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        entry.inspect_err(|error| (self.look_at_error)(seq, error))
     }
 }
 

@@ -7,6 +7,7 @@ use ractor::{ActorRef, MessagingErr};
 use rollcall_protocol::{Entry, Joined, RoomId, Seq};
 
 use super::admission::{Admission, Lease, NotAdmitted, Permit};
+use super::damage::Damage;
 use super::frame::Frame;
 use super::inbox::{Doorbell, Inbox, ReplyKind, ReplySlot};
 use super::pages::Pages;
@@ -25,6 +26,7 @@ pub struct RoomHandle {
     pub(super) tail: Arc<Tail>,
     pages: Pages,
     log: Arc<dyn Log>,
+    damage: Arc<Damage>,
 }
 
 /// Who asks: the inbox and the number under which it wants the answer.
@@ -88,8 +90,9 @@ impl RoomHandle {
         admission: Arc<Admission>,
         tail: Arc<Tail>,
         log: Arc<dyn Log>,
+        damage: Arc<Damage>,
     ) -> Arc<Self> {
-        Arc::new(Self { actor, admission, tail, pages: Pages::default(), log })
+        Arc::new(Self { actor, admission, tail, pages: Pages::default(), log, damage })
     }
 
     /// Takes a request, unless the queue is full: then the answer is `busy`. What is asked in one order is taken in that order.
@@ -167,7 +170,8 @@ impl RoomHandle {
     /// # Cancel safety
     /// Dropping the future ends the read if nobody else waits for it.
     pub async fn page(&self, cursor: Seq, head: Seq) -> Result<Vec<Arc<Frame>>, LogError> {
-        self.pages.read(&*self.log, &self.tail, cursor, head).await
+        let page = self.pages.read(&*self.log, &self.tail, cursor, head).await;
+        page.inspect_err(|error| self.look_at_error(cursor.next(), error))
     }
 
     /// Reads entries after `after` and up to `through`, together with everybody who asks for the same: the first, and no further
@@ -179,7 +183,17 @@ impl RoomHandle {
     /// # Cancel safety
     /// Dropping the future ends the read if nobody else waits for it.
     pub async fn history(&self, after: Seq, through: Seq) -> Result<Arc<[Entry]>, LogError> {
-        self.pages.entries(&*self.log, &self.tail, after, through).await
+        let page = self.pages.entries(&*self.log, &self.tail, after, through).await;
+        page.inspect_err(|error| self.look_at_error(after.next(), error))
+    }
+
+    /// Where a read from this entry on shows that the room's log is damaged, tells operators and the room's actor: nothing is
+    /// numbered on top of it.
+    pub(super) fn look_at_error(&self, first: Seq, error: &LogError) {
+        if let LogError::Damaged(reason) = error {
+            self.damage.found(self.tail.room(), first, reason);
+            self.tell(RoomMsg::DamageFound(first));
+        }
     }
 }
 

@@ -44,12 +44,14 @@ pub(super) fn own_hash(state: &RoomState, seq: Seq) -> Option<Hash> {
     if seq == state.head { Some(state.hash) } else { (seq == state.floor.previous()).then_some(state.floor_hash) }
 }
 
-/// Asks the log whether a cursor lies on the room's history, which goes on up to `head` for certain.
+/// Asks the log whether a cursor lies on the room's history, which goes on up to `head` for certain. Where the entry cannot be read
+/// `look_at_error` is shown why.
 pub(super) async fn check_in_log(
     log: &dyn Log,
     room: &RoomId,
     head: Seq,
     (after, hash): (Seq, Option<Hash>),
+    look_at_error: impl Fn(&LogError),
 ) -> Result<(), ErrorFrame> {
     let failed = |error| match error {
         LogError::Expired { floor } => expired(after, floor),
@@ -63,7 +65,7 @@ pub(super) async fn check_in_log(
     if after > last {
         return Err(diverged(after, last));
     }
-    let entries = log.read(room, only(after)).await.map_err(failed)?;
+    let entries = log.read(room, only(after)).await.inspect_err(look_at_error).map_err(failed)?;
     let ours = entries.first().map(|entry| entry.hash);
     if hash.is_some() && hash != ours { Err(diverged(after, last)) } else { Ok(()) }
 }

@@ -39,6 +39,7 @@ mod test_entries;
 pub use activation::{Activation, ActivationError, DamagedRoom, activate};
 pub use admission::QueueLimits;
 pub use cluster::{ByKind, Cluster, ClusterStats, ClusterView, PeerView, SENT_KINDS};
+pub use damage::DamageFound;
 pub use directory::{Directory, RoomSettings};
 pub use expiry::{find_expirable, keep_snapshot};
 pub use frame::Frame;

@@ -14,9 +14,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use rand::Rng as _;
 use rollcall_protocol::{Entry, Epoch, ErrorFrame, OwnerId, Salt, Seq};
 
-use self::damaged::{Damaged, damaged};
+use self::damaged::{Damaged, FoundLater, damaged};
 use self::report::{PANICKED, report};
-use super::activation::{Activation, ActivationError, activate};
+use super::activation::{Activation, ActivationError, activate_suspected};
 use super::admission::Lease;
 use super::cluster::OwnerLink;
 use super::directory::Shared;
@@ -49,6 +49,10 @@ pub(super) enum RoomMsg {
     ExpirableFound(Result<Option<LastExpired>, LogError>),
     /// The log has stored a snapshot for an expiry, and shown which it has.
     SnapshotKept(Option<Seq>),
+    /// A read of the room's log has shown that it is damaged from this entry on.
+    DamageFound(Seq),
+    /// The log was asked again for an entry that was found damaged; says whether it is whole by now.
+    LookedAgain(Seq, bool),
     /// Nothing was asked for a while.
     Rest,
     /// It is time to look whether entries have come of age.
@@ -75,8 +79,8 @@ enum Phase {
     /// The log is being asked; who came meanwhile waits. Bounded by the room's admission.
     Activating(Vec<Request>),
     Active(Box<Active>),
-    /// The log is damaged: what comes before that is shown, and nothing is written. Not in a cluster, where the log is asked without
-    /// an owner.
+    /// The log was found damaged when it was activated: what comes before that is shown, and nothing is written. Not in a cluster, where
+    /// the log is asked without an owner.
     Damaged(Box<Damaged>),
     Over,
 }
@@ -98,6 +102,8 @@ struct Active {
     lookups: BTreeMap<SenderKey, Lookup>,
     /// Those that a write may have missed whose target was looked at before its turn.
     redactions: Redactions,
+    /// Where the log was found damaged since: nothing more is numbered.
+    damage: Option<FoundLater>,
 }
 
 /// A look at a write's target in the log.
@@ -140,10 +146,12 @@ impl Actor for RoomActor {
             RoomMsg::Appended(outcome) => state.appended(&myself, outcome),
             RoomMsg::TargetFound(key, target) => state.target_found(&myself, &key, target),
             RoomMsg::JoinChecked(join, reply, result) => state.join_checked(&join, reply, result),
-            RoomMsg::ExpirableFound(found) => state.feed(&myself, Input::ExpirableFound(found)),
-            RoomMsg::SnapshotKept(seq) => state.feed(&myself, Input::SnapshotKept { seq, salt: draw_salt() }),
+            RoomMsg::ExpirableFound(found) => state.expirable_found(&myself, found),
+            RoomMsg::SnapshotKept(seq) => state.snapshot_kept(&myself, seq),
+            RoomMsg::DamageFound(entry) => state.damage_found(entry),
+            RoomMsg::LookedAgain(entry, is_whole) => state.looked_again(entry, is_whole),
             RoomMsg::Rest => state.feed(&myself, Input::Rest),
-            RoomMsg::Retain => state.feed(&myself, Input::Retain),
+            RoomMsg::Retain => state.retain(&myself),
             RoomMsg::Drain { goes_on } => state.drain(&myself, goes_on),
         }
         Ok(())
@@ -158,9 +166,10 @@ impl RoomActorState {
         let with = link.as_ref().map_or_else(|| Activate::by(owner), |link| link.activate(owner));
         self.link = link;
         let lost = Err(ActivationError::Log(LogError::Unavailable(PANICKED.to_owned())));
+        let suspect = self.shared.damage.of(&room).map(|found| found.entry);
         let work = async move {
             let _lease = lease;
-            activate(&*log, &room, with).await
+            activate_suspected(&*log, &room, with, suspect).await
         };
         self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));
     }
@@ -192,6 +201,7 @@ impl RoomActorState {
                     core,
                     lookups: BTreeMap::new(),
                     redactions: Redactions::default(),
+                    damage: None,
                 }));
                 // In a cluster once others may see what it numbers.
                 if self.link.is_none() {
@@ -201,7 +211,7 @@ impl RoomActorState {
             }
             Err(ActivationError::Damaged(damaged)) => {
                 let room = handle.tail.room();
-                self.shared.damage.found(room, damaged.state.head.next(), &damaged.reason);
+                self.shared.damage.found(room, damaged.entry, &damaged.reason);
                 if self.link.is_some() {
                     let refusal = self.shared.activation_failed(room);
                     return self.over(myself, &refusal);
@@ -223,6 +233,12 @@ impl RoomActorState {
         match (&mut self.phase, request) {
             (Phase::Over, request) => request.refuse(moving()),
             (Phase::Activating(waiting), request) => waiting.push(request),
+            (Phase::Active(active), request @ (Request::Write(..) | Request::Change(..)))
+                if active.damage.is_some() =>
+            {
+                request.refuse(damaged());
+                self.look_again(myself);
+            }
             (Phase::Active(_), Request::Write(write, reply)) => self.write(myself, write, reply),
             (Phase::Active(_), Request::Change(change, reply)) => {
                 let reply = WriteReply::Here(reply);
@@ -273,7 +289,7 @@ impl RoomActorState {
         let Some(handle) = self.handle.clone() else { return };
         let mut effects = std::mem::take(&mut self.effects);
         active.core.handle(self.shared.now_ms(), input, &mut effects);
-        let fence = active.core.fence();
+        let (fence, is_damaged) = (active.core.fence(), active.damage.is_some());
         let stopped = effects.iter().find_map(|effect| match effect {
             Effect::Stop(reason) => Some(*reason),
             _ => None,
@@ -294,6 +310,8 @@ impl RoomActorState {
                 Effect::Deliver(entries) => committed = self.deliver(&handle, entries),
                 Effect::Reply(WriteReply::Here(reply), answer) => reply.write(answer),
                 Effect::Reply(WriteReply::There(forwarded), answer) => replies.push(forwarded.reply(answer)),
+                // It would hide the damage from whoever activates the room next.
+                Effect::Snapshot(_) if is_damaged => {}
                 Effect::Snapshot(snapshot) => {
                     let (log, room) = (self.shared.log(), handle.tail.room().clone());
                     self.shared.spawn(async move {
@@ -347,14 +365,13 @@ impl RoomActorState {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Activating(waiting) => waiting.into_iter().for_each(|request| request.refuse(refusal.clone())),
             Phase::Active(active) => {
+                if active.damage.is_some() {
+                    self.hide_damage();
+                }
                 let waiting = active.lookups.into_values().flat_map(|lookup| lookup.waiting);
                 waiting.for_each(|(_, reply)| reply.refuse(refusal.clone()));
             }
-            Phase::Damaged(_) => {
-                if let Some(handle) = &self.handle {
-                    self.shared.damage.is_hidden(handle.tail.room());
-                }
-            }
+            Phase::Damaged(_) => self.hide_damage(),
             Phase::Over => {}
         }
         myself.stop(None);

@@ -67,7 +67,7 @@ impl Rooms {
         let watch = link.as_ref().map(|(cluster, _)| cluster.readers_watch(room));
         let admission = Admission::watched(shared.settings.queue, Instant::now(), watch);
         let tail = Tail::new(room.clone(), shared.settings.ring);
-        let handle = RoomHandle::new(Some(actor), admission, tail, shared.log());
+        let handle = RoomHandle::new(Some(actor), admission, tail, shared.log(), Arc::clone(&shared.damage));
         let hold = handle.admission.hold();
         handle.tell(RoomMsg::Begin(Arc::clone(&handle), hold, link.map(|(_, link)| link)));
         handle

@@ -204,31 +204,15 @@ impl Store {
 
         let expected = usize::try_from(last.since(range.after)).unwrap_or(usize::MAX).min(range.entries_max);
         let mut page = Vec::with_capacity(expected.min(PAGE_CAPACITY_MAX));
-        let mut bytes = 0;
-        let mut next = first;
-        let mut decoder = EntryDecoder::default();
         let hidden = Hidden::of(&snapshot, self, row.number)?;
         let keys = keys::entry(row.number, first)..=keys::entry(row.number, last);
-        for row in snapshot.range(&self.entries, keys).take(expected) {
-            if !page.is_empty() && bytes >= range.bytes_max {
-                return Ok(page);
-            }
-            let (key, value) = row.into_inner().map_err(to_log_error)?;
-            let seq = number_of_entry(room, &key)?;
-            if seq != next {
-                return Err(missing(room, next));
-            }
-            let mut entry = decode_entry(&mut decoder, room, seq, &value)?;
-            if let Some(hidden) = &hidden
-                && hidden.hides(&entry)?
-            {
-                entry.redact();
-            }
-            bytes += entry.weight_bytes();
-            page.push(entry);
-            next = next.next();
+        let rows = snapshot.range(&self.entries, keys).take(expected);
+        match read_page(room, first, rows, hidden.as_ref(), range.bytes_max, &mut page) {
+            // What comes before the damage is as good as ever; whoever goes on from there is told.
+            Ok(()) | Err(LogError::Damaged(_)) if !page.is_empty() => Ok(page),
+            Ok(()) => Err(missing(room, first)),
+            Err(error) => Err(error),
         }
-        if page.len() < expected { Err(missing(room, next)) } else { Ok(page) }
     }
 
     /// Iterates over the entries from one number up to another, each with its size on the disk in bytes.
@@ -303,6 +287,39 @@ impl Store {
         };
         self.rooms.range(from..).take(max).map(read).collect()
     }
+}
+
+/// Reads rows onto a page, until it is full or one of them is not good.
+fn read_page(
+    room: &RoomId,
+    first: Seq,
+    rows: impl Iterator<Item = Guard>,
+    hidden: Option<&Hidden<'_>>,
+    bytes_max: usize,
+    page: &mut Vec<Entry>,
+) -> Result<(), LogError> {
+    let mut decoder = EntryDecoder::default();
+    let (mut next, mut bytes) = (first, 0);
+    for row in rows {
+        if !page.is_empty() && bytes >= bytes_max {
+            return Ok(());
+        }
+        let (key, value) = row.into_inner().map_err(to_log_error)?;
+        let seq = number_of_entry(room, &key)?;
+        if seq != next {
+            return Err(missing(room, next));
+        }
+        let mut entry = decode_entry(&mut decoder, room, seq, &value)?;
+        if let Some(hidden) = hidden
+            && hidden.hides(&entry)?
+        {
+            entry.redact();
+        }
+        bytes += entry.weight_bytes();
+        page.push(entry);
+        next = next.next();
+    }
+    Ok(())
 }
 
 /// The redactions of a room that are under way, where there are any: what they cover still has its body on the disk.

@@ -91,6 +91,13 @@ async fn rooms(
         None => admin.directory.rooms_after(after.as_ref(), limit).into_iter().map(Room::alone).collect(),
         Some(cluster) => cluster.rooms(after, limit).await.into_iter().map(Room::from).collect(),
     };
+    let rooms: Vec<Room> = rooms
+        .into_iter()
+        .map(|room| {
+            let is_damaged = admin.directory.damage_of(&room.room).is_some();
+            room.found_damaged(is_damaged)
+        })
+        .collect();
     let next = rooms.last().filter(|_| rooms.len() == limit).map(|room| room.room.clone());
     Ok(Json(Rooms { rooms, next }))
 }
@@ -109,7 +116,9 @@ async fn room(State(admin): Shared, Path(name): Path<String>) -> Result<Json<Roo
     if here.is_none() && log.is_none() {
         return Err(AdminError::not_found(format!("nobody has written to {room}, and nobody reads it here")));
     }
-    Ok(Json(RoomDetails { here, log }))
+    let damage = admin.directory.damage_of(&room);
+    let here = here.map(|here| here.found_damaged(damage.is_some()));
+    Ok(Json(RoomDetails { here, log, damage: damage.map(Into::into) }))
 }
 
 async fn beacons(State(admin): Shared) -> Result<Json<Beacons>, AdminError> {

@@ -3,7 +3,7 @@
 use rollcall_actors::cluster::node_core::{BeaconReport, RoomReport, RoomRole};
 use rollcall_actors::cluster::{NodeRef, Standing};
 use rollcall_actors::ports::LogTail;
-use rollcall_actors::shell::{Cluster, ClusterView};
+use rollcall_actors::shell::{Cluster, ClusterView, DamageFound};
 use rollcall_protocol::{Epoch, RoomId, Seq};
 use serde::Serialize;
 
@@ -97,13 +97,34 @@ pub struct Room {
     pub owner: Option<String>,
     /// Of an owner: the nodes that have a replica.
     pub replicas: Vec<String>,
+    /// Whether its log was found damaged by this node.
+    pub is_damaged: bool,
 }
 
 impl Room {
     /// A room that a server by itself has in memory.
     pub fn alone(room: RoomId) -> Self {
         let replicas = Vec::new();
-        Self { room, role: "owner", is_confirmed: None, is_read: None, epoch: None, head: None, owner: None, replicas }
+        let (role, is_damaged) = ("owner", false);
+        Self {
+            room,
+            role,
+            is_confirmed: None,
+            is_read: None,
+            epoch: None,
+            head: None,
+            owner: None,
+            replicas,
+            is_damaged,
+        }
+    }
+}
+
+impl Room {
+    /// With what this node has found of its log.
+    #[must_use]
+    pub fn found_damaged(self, is_damaged: bool) -> Self {
+        Self { is_damaged, ..self }
     }
 }
 
@@ -125,6 +146,7 @@ impl From<RoomReport> for Room {
             head,
             owner: owner.as_ref().map(name),
             replicas: watchers.iter().map(name).collect(),
+            is_damaged: false,
         }
     }
 }
@@ -136,6 +158,24 @@ pub struct RoomDetails {
     pub here: Option<Room>,
     /// Where the log stands; none where nobody wrote to the room.
     pub log: Option<Tail>,
+    /// What this node has found to be wrong with the log; none where nothing is known to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
+}
+
+/// Why a room takes no writes.
+#[derive(Debug, Serialize)]
+pub struct Damage {
+    /// The first entry that is not what was written, as far as anybody has looked.
+    pub entry: Seq,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl From<DamageFound> for Damage {
+    fn from(DamageFound { entry, reason }: DamageFound) -> Self {
+        Self { entry, reason }
+    }
 }
 
 /// Where a room's log stands.

@@ -13,7 +13,7 @@ use rollcall_actors::ports::{
     StoredSnapshot,
 };
 use rollcall_actors::room::Buckets;
-use rollcall_protocol::{RoomId, Seq};
+use rollcall_protocol::{Entry, RoomId, Seq};
 use tokio::sync::oneshot;
 
 pub use gate::Gate;
@@ -90,6 +90,7 @@ struct Shared {
     tails: AtomicUsize,
     reads_take_ms: AtomicU64,
     ranges_read: Mutex<Vec<ReadRange>>,
+    damaged: Mutex<Option<(RoomId, Seq)>>,
 }
 
 impl ControlledLog {
@@ -172,6 +173,16 @@ impl ControlledLog {
         self.shared.failing_reads.store(count, Ordering::SeqCst);
     }
 
+    /// Damages an entry of a room: reads end before it, and one that begins with it fails.
+    pub fn damage(&self, room: &RoomId, entry: u64) {
+        *locked(&self.shared.damaged) = Some((room.clone(), Seq::new(entry)));
+    }
+
+    /// Restores the entry that was damaged.
+    pub fn restore(&self) {
+        *locked(&self.shared.damaged) = None;
+    }
+
     /// Returns how many activations reached the log.
     pub fn activations_so_far(&self) -> usize {
         self.shared.activations.load(Ordering::SeqCst)
@@ -196,6 +207,20 @@ impl ControlledLog {
 impl Shared {
     fn log(&self) -> &Arc<dyn Log> {
         self.log.get().expect("it stands over a log")
+    }
+
+    /// Cuts what was read off before the entry that is damaged.
+    fn cut(&self, room: &RoomId, mut entries: Vec<Entry>) -> Result<Vec<Entry>, LogError> {
+        let damaged = locked(&self.damaged).clone().filter(|(damaged, _)| damaged == room);
+        let at = damaged.and_then(|(_, seq)| entries.iter().position(|entry| entry.seq == seq));
+        match at {
+            Some(0) => Err(LogError::Damaged(format!("entry {} of {room}: by a test", entries[0].seq))),
+            Some(at) => {
+                entries.truncate(at);
+                Ok(entries)
+            }
+            None => Ok(entries),
+        }
     }
 
     async fn append(&self, append: Append, fate: Option<Fate>) -> AppendOutcome {
@@ -251,11 +276,7 @@ impl Log for ControlledLog {
         })
     }
 
-    fn read<'a>(
-        &'a self,
-        room: &'a RoomId,
-        range: ReadRange,
-    ) -> PortFuture<'a, Result<Vec<rollcall_protocol::Entry>, LogError>> {
+    fn read<'a>(&'a self, room: &'a RoomId, range: ReadRange) -> PortFuture<'a, Result<Vec<Entry>, LogError>> {
         Box::pin(async move {
             self.reads.pass().await;
             if count_down(&self.shared.failing_reads) {
@@ -268,7 +289,7 @@ impl Log for ControlledLog {
             }
             let entries = self.shared.log().read(room, range).await;
             self.read_answers.pass().await;
-            entries
+            entries.and_then(|entries| self.shared.cut(room, entries))
         })
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::node::{Node, NodeMsg, Waiter};
 use crate::cluster::RoomFacts;
 use crate::cluster::node_core::{ASK_LOG_AFTER_MS, AskOwner};
+use crate::ports::LogError;
 use crate::room::SenderKey;
 use crate::shell::activation::{LogState, read_state};
 use crate::shell::joins::{check_in_log, forbidden, may_join, own_hash, unreadable};
@@ -112,10 +113,16 @@ impl Node {
     /// Asks the log for the cursors of those who want to join, one after the other.
     fn check_cursors(&self, room: RoomId, head: Seq, checks: BTreeMap<Cursor, Vec<(Waiter, RoomFacts)>>) {
         let (log, places, cluster) = (self.rooms.log(), Arc::clone(&self.log_reads.places), self.cluster.clone());
+        let damage = Arc::clone(&self.rooms.shared.damage);
         self.rooms.spawn(async move {
             for (cursor, waiting) in checks {
                 let place = places.acquire().await;
-                let checked = check_in_log(&*log, &room, head, cursor).await;
+                let look_at_error = |error: &LogError| {
+                    if let LogError::Damaged(reason) = error {
+                        damage.found(&room, cursor.0, reason);
+                    }
+                };
+                let checked = check_in_log(&*log, &room, head, cursor, look_at_error).await;
                 drop(place);
                 let answered = |(reply, facts)| (reply, checked.clone().map(|()| facts));
                 let results = waiting.into_iter().map(answered).collect();

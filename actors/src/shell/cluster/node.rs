@@ -140,7 +140,7 @@ impl Prepared {
         let core = NodeCore::new(me.clone(), NodeLease::new(me.clone(), connect), 0);
         Node {
             core,
-            shown: Shown::new(cluster.clone(), rooms.log(), rooms.ring()),
+            shown: Shown::new(cluster.clone(), rooms.log(), Arc::clone(&rooms.shared.damage), rooms.ring()),
             outgoing: Outgoing::new(me, bus, Arc::clone(&stats)),
             cluster,
             rooms,

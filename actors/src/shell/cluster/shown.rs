@@ -9,6 +9,7 @@ use rollcall_protocol::{Entry, RoomId, Seq};
 use super::handle::Cluster;
 use crate::ports::Log;
 use crate::shell::admission::{Admission, QueueLimits};
+use crate::shell::damage::Damage;
 use crate::shell::handle::RoomHandle;
 use crate::shell::tail::{RingLimits, Tail, TailEnd};
 
@@ -19,6 +20,7 @@ const NOTHING: QueueLimits = QueueLimits { entries_max: 0, bytes_max: 0 };
 pub(super) struct Shown {
     cluster: Cluster,
     log: Arc<dyn Log>,
+    damage: Arc<Damage>,
     ring: RingLimits,
     rooms: HashMap<RoomId, Room>,
 }
@@ -30,8 +32,8 @@ struct Room {
 }
 
 impl Shown {
-    pub fn new(cluster: Cluster, log: Arc<dyn Log>, ring: RingLimits) -> Self {
-        Self { cluster, log, ring, rooms: HashMap::new() }
+    pub fn new(cluster: Cluster, log: Arc<dyn Log>, damage: Arc<Damage>, ring: RingLimits) -> Self {
+        Self { cluster, log, damage, ring, rooms: HashMap::new() }
     }
 
     /// Returns a room's handle, and makes it if there is none.
@@ -60,7 +62,7 @@ impl Shown {
 
     fn make(&self, room: &RoomId, admission: Arc<Admission>) -> Arc<RoomHandle> {
         let tail = Tail::new(room.clone(), self.ring);
-        RoomHandle::new(None, admission, tail, Arc::clone(&self.log))
+        RoomHandle::new(None, admission, tail, Arc::clone(&self.log), Arc::clone(&self.damage))
     }
 
     /// Begins to show a room from a head on; who read it before joins again.

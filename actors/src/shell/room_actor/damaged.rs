@@ -1,16 +1,19 @@
-//! A room whose log is damaged: what comes before the damage is shown, and nothing is written. It becomes whole by being activated
-//! anew: when everybody has left, or when somebody writes and the log is found repaired.
+//! A room whose log is damaged: what comes before the damage is shown, and nothing is written.
+//!
+//! Where that is found when the room is activated there is no owner: it becomes whole by being activated anew, when everybody has left, or
+//! when somebody writes and the log is found repaired. Where it is found later, by a read further back, the room has an owner and a head,
+//! and keeps both: what was taken before is finished, new writes are refused until the entry is whole again.
 
 use std::time::Instant;
 
 use ractor::ActorRef;
-use rollcall_protocol::{Epoch, OwnerId};
+use rollcall_protocol::{Epoch, OwnerId, Seq};
 
 use super::report::{PANICKED, report};
 use super::{Phase, RoomActorState, RoomMsg};
 use crate::ports::{Activate, LogError};
 use crate::room::{Refusal, RoomState};
-use crate::shell::activation::{Activation, ActivationError, DamagedRoom, activate};
+use crate::shell::activation::{Activation, ActivationError, DamagedRoom, activate_suspected, look_again};
 use crate::shell::handle::moving;
 
 /// How many of the pauses after a failed activation the log of a damaged room is left alone.
@@ -19,6 +22,14 @@ const PAUSES: u32 = 5;
 /// What is left of the room.
 pub(super) struct Damaged {
     room: DamagedRoom,
+    tried: Instant,
+    is_trying: bool,
+}
+
+/// Damage that was found since the room was activated.
+pub(super) struct FoundLater {
+    /// The first damaged entry, as far as is known.
+    entry: Seq,
     tried: Instant,
     is_trying: bool,
 }
@@ -48,9 +59,10 @@ impl RoomActorState {
         }
         damaged.is_trying = true;
         let (log, name, hold) = (self.shared.log(), handle.tail.room().clone(), handle.admission.hold());
+        let suspect = self.shared.damage.of(&name).map(|found| found.entry);
         let work = async move {
             let _hold = hold;
-            activate(&*log, &name, Activate::by(OwnerId(rand::random()))).await
+            activate_suspected(&*log, &name, Activate::by(OwnerId(rand::random())), suspect).await
         };
         let lost = Err(ActivationError::Log(LogError::Unavailable(PANICKED.to_owned())));
         self.shared.spawn(report(myself.clone(), work, lost, |result| RoomMsg::Activated(Box::new(result))));
@@ -71,6 +83,62 @@ impl RoomActorState {
                 tracing::debug!(room = %handle.tail.room(), %error, "the log of a room is damaged still");
                 (damaged.tried, damaged.is_trying) = (Instant::now(), false);
             }
+        }
+    }
+
+    /// Tells whether the log was found damaged since the room was activated.
+    pub(super) fn found_damaged(&self) -> bool {
+        matches!(&self.phase, Phase::Active(active) if active.damage.is_some())
+    }
+
+    /// Stops numbering: a read has shown that the log is damaged from an entry on.
+    pub(super) fn damage_found(&mut self, entry: Seq) {
+        let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return };
+        self.shared.damage.is_shown(handle.tail.room());
+        match &mut active.damage {
+            Some(known) => known.entry = known.entry.min(entry),
+            none => *none = Some(FoundLater { entry, tried: Instant::now(), is_trying: false }),
+        }
+    }
+
+    /// Finds out whether the damaged entry was restored, unless that was tried a moment ago.
+    pub(super) fn look_again(&mut self, myself: &ActorRef<RoomMsg>) {
+        let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return };
+        let head = active.core.committed().head;
+        let Some(damage) = &mut active.damage else { return };
+        let pause = self.shared.settings.activation_pause * PAUSES;
+        if damage.is_trying || damage.tried.elapsed() < pause {
+            return;
+        }
+        damage.is_trying = true;
+        let (log, name, hold, entry) =
+            (self.shared.log(), handle.tail.room().clone(), handle.admission.hold(), damage.entry);
+        let work = async move {
+            let _hold = hold;
+            matches!(look_again(&*log, &name, entry, head).await, Ok(None))
+        };
+        self.shared.spawn(report(myself.clone(), work, false, move |is_whole| RoomMsg::LookedAgain(entry, is_whole)));
+    }
+
+    /// Takes what the log said. Where the entry is whole again the room goes on, unless one before it was found damaged meanwhile; should
+    /// one after it be damaged, whoever reads that finds it.
+    pub(super) fn looked_again(&mut self, entry: Seq, is_whole: bool) {
+        let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return };
+        let Some(damage) = &mut active.damage else { return };
+        if is_whole && damage.entry == entry {
+            let room = handle.tail.room();
+            tracing::info!(%room, "the log of a room was repaired");
+            active.damage = None;
+            self.shared.damage.is_over(room);
+        } else {
+            (damage.tried, damage.is_trying) = (Instant::now(), false);
+        }
+    }
+
+    /// A damaged room is not shown any more; it is remembered for a while.
+    pub(super) fn hide_damage(&self) {
+        if let Some(handle) = &self.handle {
+            self.shared.damage.is_hidden(handle.tail.room());
         }
     }
 }

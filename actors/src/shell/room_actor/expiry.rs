@@ -4,19 +4,46 @@ use ractor::ActorRef;
 use rollcall_protocol::Seq;
 
 use super::report::{PANICKED, report};
-use super::{RoomActorState, RoomMsg};
+use super::{RoomActorState, RoomMsg, draw_salt};
 use crate::ports::{LogError, StoredSnapshot};
-use crate::room::Expirable;
-use crate::shell::expiry::{find_expirable, keep_snapshot};
+use crate::room::{Expirable, Input, LastExpired};
+use crate::shell::expiry::{Look, find_expirable_with, keep_snapshot};
+
+/// Why nothing expires in a damaged room.
+const FOUND: &str = "it was found damaged";
 
 impl RoomActorState {
     /// Asks the log what may expire.
     pub(super) fn find_expirable(&self, myself: &ActorRef<RoomMsg>, expirable: Expirable) {
-        let Some(handle) = &self.handle else { return };
-        let (log, room) = (self.shared.log(), handle.tail.room().clone());
-        let work = async move { find_expirable(&*log, &room, expirable).await };
+        let Some(handle) = self.handle.clone() else { return };
+        let log = self.shared.log();
+        let work = async move {
+            let look_at_error = |seq, error: &LogError| handle.look_at_error(seq, error);
+            let look = Look { log: &*log, room: handle.tail.room(), look_at_error: &look_at_error };
+            find_expirable_with(look, expirable).await
+        };
         let lost = Err(LogError::Unavailable(PANICKED.to_owned()));
         self.shared.spawn(report(myself.clone(), work, lost, RoomMsg::ExpirableFound));
+    }
+
+    /// Takes what the log has said may expire. Of a room whose log was found damaged meanwhile nothing does: it numbers no entry that
+    /// would say so.
+    pub(super) fn expirable_found(&mut self, myself: &ActorRef<RoomMsg>, found: Result<Option<LastExpired>, LogError>) {
+        let found = if self.found_damaged() { Err(LogError::Damaged(FOUND.to_owned())) } else { found };
+        self.feed(myself, Input::ExpirableFound(found));
+    }
+
+    /// Takes up to where a snapshot keeps the room's state, with the same reservation.
+    pub(super) fn snapshot_kept(&mut self, myself: &ActorRef<RoomMsg>, seq: Option<Seq>) {
+        let seq = seq.filter(|_| !self.found_damaged());
+        self.feed(myself, Input::SnapshotKept { seq, salt: draw_salt() });
+    }
+
+    /// Looks for what has come of age, with the same reservation.
+    pub(super) fn retain(&mut self, myself: &ActorRef<RoomMsg>) {
+        if !self.found_damaged() {
+            self.feed(myself, Input::Retain);
+        }
     }
 
     /// Has a snapshot stored and read back.

@@ -44,7 +44,9 @@ impl RoomActorState {
         let Some(handle) = self.handle.clone() else { return };
         let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
         let hash = join.hash;
-        let work = async move { check_in_log(&*log, &room, head, (after, hash)).await };
+        let work = async move {
+            check_in_log(&*log, &room, head, (after, hash), |error| handle.look_at_error(after, error)).await
+        };
         let tell = |result| RoomMsg::JoinChecked(join, reply, result);
         self.shared.spawn(report(actor, work, Err(unreadable()), tell));
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ractor::ActorRef;
 use rollcall_protocol::{Entry, Seq};
 
+use super::damaged::damaged;
 use super::report::report;
 use super::{Lookup, Phase, RoomActorState, RoomMsg, draw_salt};
 use crate::ports::LogError;
@@ -63,7 +64,7 @@ impl RoomActorState {
         let Some(handle) = self.handle.clone() else { return };
         let (log, room, actor) = (self.shared.log(), handle.tail.room().clone(), myself.clone());
         let work = async move {
-            match log.read(&room, only(seq)).await {
+            match log.read(&room, only(seq)).await.inspect_err(|error| handle.look_at_error(seq, error)) {
                 Ok(entries) => entries.first().map_or(Target::Absent(seq), target_of),
                 Err(LogError::Expired { .. }) => Target::Expired(seq),
                 Err(LogError::Unavailable(_) | LogError::Damaged(_)) => Target::Unreadable(seq),
@@ -93,6 +94,10 @@ impl RoomActorState {
     }
 
     fn submit(&mut self, myself: &ActorRef<RoomMsg>, write: WriteRequest, target: Option<Target>, reply: WriteReply) {
+        // It may have waited for the very look that has found the damage.
+        if matches!(&self.phase, Phase::Active(active) if active.damage.is_some()) {
+            return reply.refuse(damaged());
+        }
         let submit = Submit {
             reply,
             sender: write.user,

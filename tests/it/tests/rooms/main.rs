@@ -7,6 +7,7 @@ mod admission;
 mod cluster;
 mod cluster_input;
 mod cluster_log;
+mod damage;
 mod desk;
 mod drain;
 mod expiry;

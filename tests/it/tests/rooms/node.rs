@@ -113,6 +113,11 @@ impl Node {
         Arc::clone(&self.log) as Arc<dyn Log>
     }
 
+    /// Returns the number of the last entry of a room that the log has.
+    pub async fn history_head(&self, room: &RoomId) -> u64 {
+        self.log.tail(room).await.unwrap().map_or(0, |tail| tail.last_seq.get())
+    }
+
     /// Reads a whole room from the log, and checks its numbers and its chain.
     pub async fn history(&self, room: &RoomId) -> Vec<Entry> {
         let entries = scribe::read_all(&*self.log, room).await;
