@@ -2,7 +2,7 @@
 //! a node reads few at once: as long as Redis is away everybody who connects asks so.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rollcall_protocol::{ErrorFrame, Hash, RoomId, Seq};
@@ -17,10 +17,12 @@ use crate::shell::activation::{LogState, read_state};
 use crate::shell::joins::{check_in_log, forbidden, may_join, own_hash, unreadable};
 use crate::shell::request::{JoinRequest, diverged};
 
-/// Rooms whose states are read from the log at once; each read may be as long as a room's history.
-const READS_MAX: usize = 4;
+/// Rooms whose states are read from the log at once. Such a read is mostly a wait: three round trips to the log's servers, of some
+/// milliseconds each. Sixteen of them go through the rooms of a node that has lost Redis at more than a thousand a second, and hold no more
+/// than a page of a megabyte each, beside the states.
+const READS_MAX: usize = 16;
 
-/// Whoever asks the log has asked the room this long before: a read that is not older knows all that was answered before.
+/// Whoever asks the log has asked the room this long before: a read that began no longer ago knows all that was answered before that.
 const SHARED_FOR: Duration = Duration::from_millis(ASK_LOG_AFTER_MS);
 
 /// The reads that are under way.
@@ -30,7 +32,8 @@ pub(super) struct LogReads {
 }
 
 struct Read {
-    began: Instant,
+    /// None as long as it waits for its place: then it will know all that whoever asks meanwhile may know.
+    began: Arc<OnceLock<Instant>>,
     waiting: Vec<(AskOwner, Waiter)>,
     /// Those who came too late for it.
     next: Vec<(AskOwner, Waiter)>,
@@ -59,11 +62,17 @@ impl LogReads {
     }
 }
 
+impl Read {
+    fn may_be_shared(&self) -> bool {
+        self.began.get().is_none_or(|began| began.elapsed() < SHARED_FOR)
+    }
+}
+
 impl Node {
     /// Answers from the log, as far as it can.
     pub(super) fn ask_log(&mut self, room: RoomId, ask: AskOwner, reply: Waiter) {
         match self.log_reads.rooms.get_mut(&room) {
-            Some(read) if read.began.elapsed() < SHARED_FOR => read.waiting.push((ask, reply)),
+            Some(read) if read.may_be_shared() => read.waiting.push((ask, reply)),
             Some(read) => read.next.push((ask, reply)),
             None => self.read_log(room, vec![(ask, reply)]),
         }
@@ -71,9 +80,11 @@ impl Node {
 
     fn read_log(&mut self, room: RoomId, waiting: Vec<(AskOwner, Waiter)>) {
         let (log, read, places) = (self.rooms.log(), room.clone(), Arc::clone(&self.log_reads.places));
-        self.log_reads.rooms.insert(room.clone(), Read { began: Instant::now(), waiting, next: Vec::new() });
+        let began = Arc::default();
+        self.log_reads.rooms.insert(room.clone(), Read { began: Arc::clone(&began), waiting, next: Vec::new() });
         let work = async move {
             let _place = places.acquire().await;
+            began.get_or_init(Instant::now);
             read_state(&*log, &read).await.map_err(|_| unreadable())
         };
         let tell = |result| NodeMsg::FromLog(FromLog::State(room, Box::new(result)));

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::node::{NOON_MS, Node, ROOMY};
 
 /// As many as a node reads at once.
-const READS_MAX: usize = 4;
+const READS_MAX: usize = 16;
 
 /// Who owns what, until that is away.
 struct Leaving {
@@ -101,4 +101,31 @@ async fn a_node_reads_few_rooms_at_once_from_the_log() {
     for (desk, id) in &mut desks {
         desk.reply(*id).await;
     }
+}
+
+/// A read that waits for its place has not begun: whoever comes meanwhile is answered by it, however long that takes. One who comes long
+/// after it began is not: it may not know what that one knows.
+#[tokio::test]
+async fn a_read_of_the_log_that_waits_is_shared_and_one_that_began_long_ago_is_not() {
+    let together = Together::at(NOON_MS);
+    let node = alone(&together).await;
+    let names: Vec<String> = (0..=READS_MAX).map(|number| format!("room{number}")).collect();
+    for name in &names {
+        Scribe::activate(&*together.log, name, 1).await.commit_messages(&*together.log, 1).await;
+    }
+    node.log.reads.hold();
+    let ask_all = || names.iter().map(|name| Desk::at(&node, name, "ann")).map(|mut desk| (desk.ask_view(), desk));
+    let first: Vec<(u64, Desk)> = ask_all().collect();
+    node.log.reads.until_waiting(READS_MAX).await;
+    assert_eq!(node.log.tails_so_far(), READS_MAX, "the last room waits for its place");
+    let second: Vec<(u64, Desk)> = ask_all().collect();
+    // Each asks the log five seconds after it has asked.
+    tokio::time::sleep(Duration::from_secs(8)).await; // pace: until the second ones ask the log, too
+    assert_eq!(node.log.tails_so_far(), READS_MAX);
+    node.log.reads.release();
+    for (id, mut desk) in first.into_iter().chain(second) {
+        desk.reply(id).await;
+    }
+    // Those that had begun were read once more; the one that had not was not.
+    assert_eq!(node.log.tails_so_far(), 2 * READS_MAX + 1);
 }
