@@ -20,6 +20,10 @@ pub struct LocalOwnership {
     began_ms: u64,
 }
 
+/// What a [`LocalOwnership`] held at some time.
+#[derive(Debug, Clone)]
+pub struct SavedOwnership(RedisKeys);
+
 impl LocalOwnership {
     /// Begins with no keys, at a time of day in milliseconds since 1970.
     pub fn new(now_ms: u64) -> Self {
@@ -34,14 +38,28 @@ impl LocalOwnership {
 
     /// Forgets everything, as a Redis does that is wiped.
     pub fn wipe(&self) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = RedisKeys::default();
+        *self.keys() = RedisKeys::default();
+    }
+
+    /// Returns what it holds now.
+    pub fn saved(&self) -> SavedOwnership {
+        SavedOwnership(self.keys().clone())
+    }
+
+    /// Goes back to what it held, as a Redis does that comes back with an old dump or at a replica that lags behind.
+    pub fn rewind(&self, to: SavedOwnership) {
+        *self.keys() = to.0;
+    }
+
+    // A command panics before it changes anything, if at all.
+    fn keys(&self) -> MutexGuard<'_, RedisKeys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ownership for LocalOwnership {
     fn run<'a>(&'a self, command: &'a RedisCommand) -> PortFuture<'a, RedisAnswer> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = keys.run(self.now_ms(), command);
+        let answer = self.keys().run(self.now_ms(), command);
         Box::pin(std::future::ready(answer))
     }
 }

@@ -4,5 +4,5 @@ mod local;
 mod member;
 pub mod redis;
 
-pub use local::{LocalBus, LocalInbound, LocalOwnership};
+pub use local::{LocalBus, LocalInbound, LocalOwnership, SavedOwnership};
 pub use member::{JoinError, Membership};

@@ -16,7 +16,7 @@ use super::desk::{Desk, ack, duplicate};
 use super::node::{NOON_MS, Node, ROOMY, SHORT_RING, in_time, room};
 use super::reader::Reader;
 
-async fn two() -> (Together, Node, Node) {
+pub async fn two() -> (Together, Node, Node) {
     let together = Together::at(NOON_MS);
     let (a, b) = (Node::join(&together, "a", ROOMY).await, Node::join(&together, "b", ROOMY).await);
     a.see(|view| view.peers.len() == 1).await;
@@ -28,12 +28,12 @@ async fn role(node: &Node, name: &str) -> Option<RoomRole> {
     node.directory.cluster().unwrap().room(&room(name)).await.map(|report| report.role)
 }
 
-async fn owns(node: &Node, name: &str) -> bool {
+pub async fn owns(node: &Node, name: &str) -> bool {
     role(node, name).await == Some(RoomRole::Owner)
 }
 
 /// Returns the owner of a room, and the other node.
-async fn by_role<'a>(a: &'a Node, b: &'a Node, name: &str) -> (&'a Node, &'a Node) {
+pub async fn by_role<'a>(a: &'a Node, b: &'a Node, name: &str) -> (&'a Node, &'a Node) {
     if owns(a, name).await { (a, b) } else { (b, a) }
 }
 
@@ -108,9 +108,9 @@ async fn a_node_that_drains_hands_its_rooms_over_and_loses_nothing() {
 }
 
 /// Who owns what, as a node sees it that can be cut off.
-struct Cut {
-    ownership: Arc<dyn Ownership>,
-    is_cut: watch::Receiver<bool>,
+pub struct Cut {
+    pub ownership: Arc<dyn Ownership>,
+    pub is_cut: watch::Receiver<bool>,
 }
 
 impl Ownership for Cut {
