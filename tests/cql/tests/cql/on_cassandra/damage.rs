@@ -1,6 +1,6 @@
 //! Rows that are not what was written: past the log, by somebody else's plain writes.
 
-use rollcall_actors::ports::{Activate, Log, LogError};
+use rollcall_actors::ports::{Activate, Log, LogError, StoredSnapshot};
 use rollcall_actors::shell::ActivationError;
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
@@ -83,10 +83,13 @@ async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
     let log = keyspace.log();
     let tenth = format!("WHERE channel_id = '{}' AND bucket = 0 AND message_id = 10", scribe.room);
     keyspace.query(&format!("UPDATE {{}}.messages SET n = 1 {tenth}"));
+    assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
+    assert_eq!(what_is_left(&keyspace, &scribe).await.0, 9, "whoever rebuilds the state finds it");
+    // Under a snapshot nobody rebuilds anything from it, and the log itself looks.
+    let snapshot = StoredSnapshot { seq: Seq::new(10), parts: vec![vec![0]] };
+    log.write_snapshot(&scribe.room, snapshot).await.unwrap();
     let activated = log.activate(&scribe.room, Activate::by(OwnerId(2))).await;
     assert!(matches!(activated, Err(LogError::Damaged(_))), "{activated:?}");
-    assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
-    assert_eq!(what_is_left(&keyspace, &scribe).await.0, 9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
