@@ -25,5 +25,5 @@ pub use cassandra::{Cassandra, Consistency, QueryError, Row, fetch_jars, find_ja
 pub use error::ServiceError;
 pub use fleet::{Fleet, FleetRequest, Kind, RedisMode, ServerRecord, ServerState};
 pub use process::{Ending, ProcessId};
-pub use redis::{Redis, RedisCluster, RedisSentinel, Reply};
+pub use redis::{Redis, RedisCluster, RedisSecurity, RedisSentinel, Reply};
 pub use skip::unless_skipped;

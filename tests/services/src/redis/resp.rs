@@ -42,15 +42,28 @@ impl Reply {
 
 /// Connects, sends one command, and returns the reply.
 pub(crate) fn command(address: SocketAddr, words: &[&str]) -> io::Result<Reply> {
+    command_with(address, None, words)
+}
+
+/// As [`command`], after it has shown a password if there is one.
+pub(super) fn command_with(address: SocketAddr, password: Option<&str>, words: &[&str]) -> io::Result<Reply> {
     let stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;
-    let mut request = format!("*{}\r\n", words.len());
-    for word in words {
-        request += &format!("${}\r\n{word}\r\n", word.len());
+    let mut reader = BufReader::new(&stream);
+    if let Some(password) = password {
+        (&stream).write_all(request(&["AUTH", password]).as_bytes())?;
+        if let refused @ Reply::Error(_) = read_reply(&mut reader)? {
+            return Ok(refused);
+        }
     }
-    (&stream).write_all(request.as_bytes())?;
-    read_reply(&mut BufReader::new(&stream))
+    (&stream).write_all(request(words).as_bytes())?;
+    read_reply(&mut reader)
+}
+
+fn request(words: &[&str]) -> String {
+    let words = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    format!("*{}\r\n{}", words.len(), words.collect::<String>())
 }
 
 /// Returns the value of `field:value` in what INFO or CLUSTER INFO answered.

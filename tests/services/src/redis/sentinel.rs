@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::resp::{Reply, info};
+use super::security::RedisSecurity;
 use super::server::Redis;
 use crate::error::ServiceError;
 use crate::ports::free_ports;
@@ -33,14 +34,51 @@ impl RedisSentinel {
     ///
     /// As [`Redis::start`].
     pub fn start(folder: &Path) -> Result<Self, ServiceError> {
-        let ports = free_ports::<{ SERVERS + SENTINELS }>(&[Ipv4Addr::LOCALHOST])?;
+        Self::start_with(folder, None)
+    }
+
+    /// As [`RedisSentinel::start`], where everybody talks to everybody on encrypted connections, and the servers ask for a password and
+    /// the Sentinels for one of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`].
+    pub fn start_secured(
+        folder: &Path,
+        servers: &RedisSecurity,
+        sentinels: &RedisSecurity,
+    ) -> Result<Self, ServiceError> {
+        Self::start_with(folder, Some((servers, sentinels)))
+    }
+
+    /// Starts a Sentinel in a folder that watches a server under the name of a trio's master, and knows of no other Sentinel: as one of
+    /// the trio might be left, cut off from the others since that server was the master.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`].
+    pub fn start_stray_sentinel(folder: &Path, master: &Redis) -> Result<Redis, ServiceError> {
+        let [port] = free_ports::<1>(&[Ipv4Addr::LOCALHOST])?;
+        let settings = format!("sentinel monitor {MASTER_NAME} 127.0.0.1 {} 1\n", master.known_port());
+        Redis::start_on(port, "sentinel-stray", folder, &settings, &["--sentinel"])
+    }
+
+    fn start_with(folder: &Path, security: Option<(&RedisSecurity, &RedisSecurity)>) -> Result<Self, ServiceError> {
+        let ports = free_ports::<{ 2 * (SERVERS + SENTINELS) }>(&[Ipv4Addr::LOCALHOST])?;
+        let (ports, tls_ports) = ports.split_at(SERVERS + SENTINELS);
         let (server_ports, sentinel_ports) = ports.split_at(SERVERS);
-        let master_port = server_ports[0];
+        let (server_tls_ports, sentinel_tls_ports) = tls_ports.split_at(SERVERS);
+        let of_servers = security.map(|(servers, _)| servers);
+        let of_sentinels = security.map(|(_, sentinels)| sentinels);
+        let master_port = if security.is_some() { server_tls_ports[0] } else { server_ports[0] };
+        let password = of_servers.map(|security| &security.password);
         let mut servers: Vec<Redis> = Vec::new();
-        for (index, &port) in server_ports.iter().enumerate() {
+        for (index, (&port, &tls_port)) in server_ports.iter().zip(server_tls_ports).enumerate() {
             let name = format!("redis-{}", index + 1);
-            let settings = if index == 0 { String::new() } else { format!("replicaof 127.0.0.1 {master_port}\n") };
-            servers.push(Redis::start_on(port, &name, &folder.join(&name), &settings, &[])?);
+            let follows = if index == 0 { String::new() } else { format!("replicaof 127.0.0.1 {master_port}\n") };
+            let shows = password.map(|password| format!("masterauth {password}\n")).unwrap_or_default();
+            let (folder, security) = (folder.join(&name), of_servers.map(|security| (tls_port, security)));
+            servers.push(Redis::start_with(port, &name, &folder, &(follows + &shows), &[], security)?);
         }
         for replica in &servers[1..] {
             replica.wait_for(AGREE_LIMIT, || follows_its_master(replica))?;
@@ -49,12 +87,15 @@ impl RedisSentinel {
             "sentinel monitor {MASTER_NAME} 127.0.0.1 {master_port} 2\n\
              sentinel down-after-milliseconds {MASTER_NAME} 2000\n\
              sentinel failover-timeout {MASTER_NAME} 4000\n\
-             sentinel parallel-syncs {MASTER_NAME} 2\n"
+             sentinel parallel-syncs {MASTER_NAME} 2\n\
+             {}",
+            password.map(|password| format!("sentinel auth-pass {MASTER_NAME} {password}\n")).unwrap_or_default(),
         );
         let mut sentinels = Vec::new();
-        for (index, &port) in sentinel_ports.iter().enumerate() {
+        for (index, (&port, &tls_port)) in sentinel_ports.iter().zip(sentinel_tls_ports).enumerate() {
             let name = format!("sentinel-{}", index + 1);
-            sentinels.push(Redis::start_on(port, &name, &folder.join(&name), &settings, &["--sentinel"])?);
+            let (folder, security) = (folder.join(&name), of_sentinels.map(|security| (tls_port, security)));
+            sentinels.push(Redis::start_with(port, &name, &folder, &settings, &["--sentinel"], security)?);
         }
         let trio = Self { sentinels, servers };
         trio.wait_until_whole()?;
@@ -129,7 +170,7 @@ impl RedisSentinel {
         let sentinel = sentinel.ok_or_else(|| ServiceError::refused("the Sentinels", "none runs"))?;
         let address = sentinel.order(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME])?;
         let port = address.as_list().get(1).and_then(Reply::as_text).unwrap_or_default().to_owned();
-        let index = self.servers.iter().position(|server| server.address().port().to_string() == port);
+        let index = self.servers.iter().position(|server| server.known_port().to_string() == port);
         index.ok_or_else(|| ServiceError::refused(sentinel.name(), format!("the master has the strange port {port:?}")))
     }
 }

@@ -1,11 +1,12 @@
 //! One Redis server, alone or as a part of a larger whole.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use super::resp::{self, Reply, info};
+use super::security::RedisSecurity;
 use crate::error::{DuringExt as _, ServiceError};
 use crate::ports::free_ports;
 use crate::process::{Launch, ProcessId, ServerProcess, find_program};
@@ -34,7 +35,15 @@ repl-ping-replica-period 1
 pub struct Redis {
     process: ServerProcess,
     address: SocketAddr,
+    secured: Option<Box<Secured>>,
     version: String,
+}
+
+/// What it takes to get into a server that keeps others out.
+#[derive(Debug)]
+struct Secured {
+    tls_port: u16,
+    password: String,
 }
 
 impl Redis {
@@ -47,6 +56,16 @@ impl Redis {
         Self::start_on(free_ports::<1>(&[Ipv4Addr::LOCALHOST])?[0], "redis", folder, "", &[])
     }
 
+    /// As [`Redis::start`], with a second port that takes encrypted connections alone, and a password that both ask for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`].
+    pub fn start_secured(folder: &Path, security: &RedisSecurity) -> Result<Self, ServiceError> {
+        let [port, tls_port] = free_ports::<2>(&[Ipv4Addr::LOCALHOST])?;
+        Self::start_with(port, "redis", folder, "", &[], Some((tls_port, security)))
+    }
+
     /// Starts a server on a port with further settings and arguments, under a name for messages.
     pub(super) fn start_on(
         port: u16,
@@ -54,6 +73,18 @@ impl Redis {
         folder: &Path,
         settings: &str,
         arguments: &[&str],
+    ) -> Result<Self, ServiceError> {
+        Self::start_with(port, name, folder, settings, arguments, None)
+    }
+
+    /// As [`Redis::start_on`]; with a port for encrypted connections, if somebody is to be kept out.
+    pub(super) fn start_with(
+        port: u16,
+        name: &str,
+        folder: &Path,
+        settings: &str,
+        arguments: &[&str],
+        security: Option<(u16, &RedisSecurity)>,
     ) -> Result<Self, ServiceError> {
         let program = find_program(PROGRAM).ok_or_else(|| {
             ServiceError::Skipped(format!(
@@ -64,7 +95,8 @@ impl Redis {
         let file = folder.join("redis.conf");
         let common =
             if arguments.contains(&"--sentinel") { "bind 127.0.0.1\nprotected-mode no\ndir ./\n" } else { SETTINGS };
-        fs::write(&file, format!("port {port}\n{common}{settings}")).during("write", &file)?;
+        let secured = security.map(|(tls_port, security)| security.settings(tls_port)).unwrap_or_default();
+        fs::write(&file, format!("port {port}\n{common}{secured}{settings}")).during("write", &file)?;
         let process = ServerProcess::start(Launch {
             name: name.to_owned(),
             program,
@@ -72,7 +104,9 @@ impl Redis {
             folder: folder.to_path_buf(),
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Self { process, address, version: String::new() };
+        let secured =
+            security.map(|(tls_port, security)| Box::new(Secured { tls_port, password: security.password.clone() }));
+        let mut server = Self { process, address, secured, version: String::new() };
         server.version = server.wait_until_it_answers()?;
         Ok(server)
     }
@@ -85,6 +119,21 @@ impl Redis {
     /// Returns where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where it takes encrypted connections.
+    ///
+    /// # Panics
+    ///
+    /// If it was not started for that.
+    pub fn tls_address(&self) -> SocketAddr {
+        let secured = self.secured.as_ref().expect("it takes encrypted connections");
+        SocketAddr::new(self.address.ip(), secured.tls_port)
+    }
+
+    /// Returns the port by which other servers and Sentinels know it.
+    pub(super) fn known_port(&self) -> u16 {
+        self.secured.as_ref().map_or(self.address.port(), |secured| secured.tls_port)
     }
 
     /// Returns the server's version.
@@ -123,7 +172,12 @@ impl Redis {
     ///
     /// If it does not answer within two seconds.
     pub fn command(&self, words: &[&str]) -> Result<Reply, ServiceError> {
-        resp::command(self.address, words).map_err(|error| ServiceError::refused(self.name(), error.to_string()))
+        self.ask(words).map_err(|error| ServiceError::refused(self.name(), error.to_string()))
+    }
+
+    fn ask(&self, words: &[&str]) -> io::Result<Reply> {
+        let password = self.secured.as_ref().map(|secured| secured.password.as_str());
+        resp::command_with(self.address, password, words)
     }
 
     /// Ends it with SIGKILL, and returns when it is gone. All its data is lost.
@@ -191,7 +245,7 @@ impl Redis {
     /// Returns the version.
     fn wait_until_it_answers(&self) -> Result<String, ServiceError> {
         self.process.wait_until_ready(START_LIMIT, || {
-            let ask = |words: &[&str]| match resp::command(self.address, words) {
+            let ask = |words: &[&str]| match self.ask(words) {
                 Ok(Reply::Text(text)) => Ok(text),
                 Ok(other) => Err(format!("it answered {other:?}")),
                 Err(error) => Err(error.to_string()),
