@@ -11,8 +11,9 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::answers::{COMMAND_KINDS, from_redis, kind_of, to_redis};
-use super::connect::{ANSWER_LIMIT, Connection, Opened, Pauses, connect, replaced};
+use super::connect::{ANSWER_LIMIT, Connection, Opened, Pauses, connect};
 use super::error::RedisError;
+use super::sentinel::replaced;
 use super::settings::{RedisSettings, Servers};
 
 /// Whether Redis can be asked now.

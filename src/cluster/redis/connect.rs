@@ -9,6 +9,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisResult, Value, cmd};
 
 use super::error::RedisError;
+use super::sentinel;
 use super::settings::{Kind, Servers};
 
 /// How long a server may take to accept a connection and to shake hands.
@@ -16,10 +17,6 @@ pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long a server may take to answer a command.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-
-/// How often Sentinels are asked whether the master is still the master: one that was stopped wakes up as a master whom nobody else
-/// looks at, and it takes Sentinels about 10 s to tell it.
-const MASTER_ASKED_EVERY: Duration = Duration::from_secs(2);
 
 /// The wait for the first try after one that failed.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -92,7 +89,7 @@ pub(super) fn config() -> AsyncConnectionConfig {
 pub(super) async fn connect(servers: &Servers) -> Result<Opened, RedisError> {
     match &servers.kind {
         Kind::Single(info) => connect_to_master(servers, info.clone()).await,
-        Kind::Sentinel { .. } => connect_to_master(servers, find_master(servers).await?).await,
+        Kind::Sentinel { .. } => sentinel::connect(servers).await,
         Kind::Cluster(seeds) => {
             let (_, version) = first_that_answers(servers, seeds).await?;
             let connection = Connection::Cluster(connect_to_cluster(servers, seeds).await?);
@@ -105,20 +102,8 @@ pub(super) async fn connect(servers: &Servers) -> Result<Opened, RedisError> {
 pub(super) async fn subscription_server(servers: &Servers) -> Result<ConnectionInfo, RedisError> {
     match &servers.kind {
         Kind::Single(info) => Ok(info.clone()),
-        Kind::Sentinel { .. } => find_master(servers).await,
+        Kind::Sentinel { .. } => sentinel::find_master(servers).await,
         Kind::Cluster(seeds) => Ok(first_that_answers(servers, seeds).await?.0),
-    }
-}
-
-/// Returns when the Sentinels name another master than this one; never where there are no Sentinels.
-pub(super) async fn replaced(servers: &Servers, master: Option<&ConnectionInfo>) {
-    let (Kind::Sentinel { .. }, Some(master)) = (&servers.kind, master) else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(MASTER_ASKED_EVERY).await;
-        // Sentinels that do not answer replace nobody.
-        if find_master(servers).await.is_ok_and(|now| now.addr() != master.addr()) {
-            return;
-        }
     }
 }
 
@@ -134,7 +119,7 @@ pub(super) fn at_address(like: &ConnectionInfo, address: &str) -> Option<Connect
     Some(like.clone().set_addr(with_host(like.addr(), host, port)))
 }
 
-fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
+pub(super) fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
     match like {
         ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
             ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
@@ -143,7 +128,8 @@ fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
     }
 }
 
-async fn connect_to_master(servers: &Servers, info: ConnectionInfo) -> Result<Opened, RedisError> {
+/// Connects to a server of its own, or one that Sentinels name; refused where it is no master.
+pub(super) async fn connect_to_master(servers: &Servers, info: ConnectionInfo) -> Result<Opened, RedisError> {
     let mut connection = open(servers, info.clone()).await?;
     let about = About::read(&mut connection).await?;
     about.check(false)?;
@@ -185,22 +171,12 @@ async fn connect_to_cluster(servers: &Servers, seeds: &[ConnectionInfo]) -> Resu
     limited(client.get_async_connection()).await
 }
 
-/// Asks all Sentinels at once who the master is, and takes the first answer.
-async fn find_master(servers: &Servers) -> Result<ConnectionInfo, RedisError> {
-    let Kind::Sentinel { sentinels, master, node } = &servers.kind else { return Err(RedisError::NoServers) };
-    let ask = |sentinel: &ConnectionInfo| Box::pin(ask_sentinel(servers, sentinel.clone(), master));
-    let ((host, port), _) = select_ok(sentinels.iter().map(ask)).await?;
-    Ok(node.clone().set_addr(with_host(node.addr(), host, port)))
+/// Tells whether a server says that it is a master; an error where it does not answer, or cannot be used.
+pub(super) async fn is_master(servers: &Servers, info: ConnectionInfo) -> Result<bool, RedisError> {
+    Ok(About::read(&mut open(servers, info).await?).await?.is_master)
 }
 
-async fn ask_sentinel(servers: &Servers, sentinel: ConnectionInfo, master: &str) -> Result<(String, u16), RedisError> {
-    let mut connection = open(servers, sentinel).await?;
-    let found: Option<(String, u16)> =
-        cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master).query_async(&mut connection).await?;
-    found.ok_or_else(|| RedisError::NoMaster { name: master.to_owned() })
-}
-
-async fn open(servers: &Servers, info: ConnectionInfo) -> Result<MultiplexedConnection, RedisError> {
+pub(super) async fn open(servers: &Servers, info: ConnectionInfo) -> Result<MultiplexedConnection, RedisError> {
     limited(servers.client(info)?.get_multiplexed_async_connection_with_config(&config())).await
 }
 

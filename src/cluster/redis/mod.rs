@@ -20,6 +20,7 @@ mod examine;
 mod inbound;
 mod outbox;
 mod outboxes;
+mod sentinel;
 mod settings;
 mod subscription;
 

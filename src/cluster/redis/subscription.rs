@@ -9,8 +9,9 @@ use redis::{ConnectionInfo, PushInfo, PushKind, RedisError as DriverError, Value
 use rollcall_actors::ports::NodeId;
 use tokio::sync::{Notify, watch};
 
-use super::connect::{ANSWER_LIMIT, at_address, config, limited, replaced, subscription_server};
+use super::connect::{ANSWER_LIMIT, at_address, config, limited, subscription_server};
 use super::error::RedisError;
+use super::sentinel::replaced;
 use super::settings::Servers;
 
 /// How often a connection is asked whether it is alive.

@@ -42,7 +42,7 @@ const ALLOWED: &[Allowed] = &[
     Allowed { package: CHECKER, normal: &[], tests: &[PROTOCOL] },
     // It runs other people's servers, and knows nothing of ours.
     Allowed { package: SERVICES, normal: &[], tests: &[] },
-    Allowed { package: "rollcall-redis-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES], tests: &[] },
+    Allowed { package: "rollcall-redis-tests", normal: &[PROTOCOL, ACTORS, SERVER, SERVICES, PROXY], tests: &[] },
     Allowed {
         package: "rollcall-cql-tests",
         normal: &[PROTOCOL, ACTORS, CLIENT, SERVER, SERVICES, IT, PROXY],
