@@ -7,6 +7,7 @@ mod contract;
 mod damage;
 mod doctor;
 mod outcomes;
+mod readiness;
 mod retention;
 mod serving;
 mod startup;

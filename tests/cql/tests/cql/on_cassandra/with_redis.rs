@@ -11,7 +11,7 @@ use rollcall_services::{Redis, unless_skipped};
 
 const HOUR_S: i64 = 60 * 60;
 
-fn node(keyspace: &Keyspace, redis: String) -> TestServerBuilder {
+pub(super) fn node(keyspace: &Keyspace, redis: String) -> TestServerBuilder {
     log_watch::watch(&["is unknown", "a statement's outcome"]);
     let options = keyspace.options();
     TestServer::build().config(|config| {
@@ -24,16 +24,16 @@ fn node(keyspace: &Keyspace, redis: String) -> TestServerBuilder {
 }
 
 /// What a server says of whether it should be sent clients.
-async fn readiness(server: &TestServer) -> (u16, String) {
+pub(super) async fn readiness(server: &TestServer) -> (u16, String) {
     let answer = http::get(server.inner().ops_address(), "/readyz?verbose").await;
     (answer.status, answer.body)
 }
 
-async fn be_ready(server: &TestServer) {
+pub(super) async fn be_ready(server: &TestServer) {
     wait_until("the server is ready", async || readiness(server).await.0 == 200).await;
 }
 
-async fn write(server: &TestServer, room: &str, text: &str) -> u64 {
+pub(super) async fn write(server: &TestServer, room: &str, text: &str) -> u64 {
     let client =
         Client::builder(format!("ws://{}/v1/ws", server.address())).token(token("ann")).connect().await.unwrap();
     let room = client.join(room, JoinFrom::Head).await.unwrap();
