@@ -5,6 +5,8 @@ use std::io;
 use std::process::ExitCode;
 
 use rollcall::auth::{AuthSetupError, PrivateFileError};
+use rollcall::cluster::JoinError;
+use rollcall::cluster::redis::RedisError;
 use rollcall::config::ConfigError;
 use rollcall::log::{CqlError, OpenError};
 use rollcall::server::StartError;
@@ -135,6 +137,19 @@ impl From<PrivateFileError> for Failure {
     }
 }
 
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        let kind = match &error {
+            JoinError::Redis(RedisError::Credentials | RedisError::Permission { .. }) => Kind::Permission,
+            JoinError::Redis(RedisError::TimedOut | RedisError::Driver(_)) => Kind::Unavailable,
+            JoinError::Redis(_) | JoinError::Name(_) | JoinError::Password(_) | JoinError::Authorities(_) => {
+                Kind::Config
+            }
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
@@ -144,7 +159,7 @@ impl From<StartError> for Failure {
             StartError::AdminToken(error) => error.into(),
             StartError::Cql(error) => error.into(),
             StartError::Password(error) => Self::new(Kind::Config, error),
-            StartError::Cluster(error) => Self::new(Kind::Config, error),
+            StartError::Cluster(error) => error.into(),
             StartError::Listen { ref source, .. } => Self::new(kind_of(source), &error),
             StartError::Ops(ref ops) => Self::new(kind_of(&ops.source), &error),
             StartError::Actors(_) => Self::new(Kind::Io, error),

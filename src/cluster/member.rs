@@ -117,6 +117,7 @@ mod tests {
             assert_eq!(passes_by_itself(&RedisError::Replica, kind), is_replaced_by_others);
             assert_eq!(passes_by_itself(&no_master, kind), is_replaced_by_others);
             assert!(!passes_by_itself(&RedisError::Credentials, kind));
+            assert!(!passes_by_itself(&RedisError::Permission { reason: String::new() }, kind));
         }
     }
 }

@@ -13,7 +13,7 @@ pub enum RedisError {
     #[error("no Redis server is named")]
     NoServers,
     /// It is older than what is needed.
-    #[error("Redis {found} is too old: sharded channels need 7.0 or later")]
+    #[error("Redis {found} is too old: upgrade it to 7.0 or later, whose channels are sharded, or use Valkey")]
     TooOld {
         /// Its version.
         found: String,
@@ -22,20 +22,33 @@ pub enum RedisError {
     #[error("this Redis is a replica: name its master, or its Sentinels")]
     Replica,
     /// It is a part of a Redis Cluster and was not configured as one, or the other way round.
-    #[error("this Redis {}", if *is_cluster { "is a part of a Redis Cluster: configure it as one" } else { "is no part of a Redis Cluster" })]
+    #[error("this Redis {}", if *is_cluster {
+        "is a part of a Redis Cluster: set `redis.kind` to \"cluster\""
+    } else {
+        "is no part of a Redis Cluster: set `redis.kind` to \"single\" or \"sentinel\""
+    })]
     Mode {
         /// What it is.
         is_cluster: bool,
     },
     /// The Sentinels know no master of that name.
-    #[error("no Sentinel knows a master named {name:?}")]
+    #[error("no Sentinel knows a master named {name:?}: check `redis.sentinel_master`")]
     NoMaster {
         /// The name.
         name: String,
     },
     /// It refused the credentials.
-    #[error("Redis refused the credentials")]
+    #[error(
+        "Redis refuses to let rollcall in: check `redis.user` and `redis.password_file`, and for Sentinels \
+             `redis.sentinel_password_file`"
+    )]
     Credentials,
+    /// The user may not do what is needed.
+    #[error("Redis does not permit what rollcall needs: {reason}; `rollcall doctor` says which rights the user lacks")]
+    Permission {
+        /// What it said.
+        reason: String,
+    },
     /// It did not answer in time.
     #[error("Redis did not answer in time")]
     TimedOut,
@@ -49,6 +62,8 @@ impl From<redis::RedisError> for RedisError {
         let refused = matches!(error.code(), Some("WRONGPASS" | "NOAUTH"));
         if refused || error.kind() == redis::ErrorKind::AuthenticationFailed {
             Self::Credentials
+        } else if error.code() == Some("NOPERM") {
+            Self::Permission { reason: error.detail().unwrap_or_default().to_owned() }
         } else if error.is_timeout() {
             Self::TimedOut
         } else {

@@ -69,6 +69,7 @@ fn unusable(error: &RedisError) -> Finding {
         }
         RedisError::NoMaster { .. } => "set `redis.sentinel_master` to the name that the Sentinels know",
         RedisError::Credentials => "set `redis.user` and `redis.password_file`",
+        RedisError::Permission { .. } => RIGHTS,
         RedisError::TimedOut | RedisError::Driver(_) => {
             "see that Redis runs at `redis.servers`, and that this machine may connect"
         }
@@ -76,6 +77,7 @@ fn unusable(error: &RedisError) -> Finding {
     let check = match error {
         RedisError::Replica | RedisError::Mode { .. } => "redis.role",
         RedisError::TooOld { .. } => "redis.version",
+        RedisError::Permission { .. } => "redis.permissions",
         _ => "redis.reachable",
     };
     Finding::fail(check, error.to_string(), advice)
@@ -177,7 +179,11 @@ fn denied(check: &'static str, error: &RedisError) -> Finding {
     // A script is told in other words, and in others again from version 7.2 on.
     let denials = ["noperm", "acl failure", "can't run this command", "can't access"];
     let says = |text: &str| denials.iter().any(|words| text.to_ascii_lowercase().contains(words));
-    let is_denied = matches!(error, RedisError::Driver(text) if says(text));
+    let is_denied = match error {
+        RedisError::Permission { .. } => true,
+        RedisError::Driver(text) => says(text),
+        _ => false,
+    };
     let advice = if is_denied { RIGHTS } else { "see Redis's own log" };
     Finding::fail(check, error.to_string(), advice)
 }

@@ -7,6 +7,6 @@ mod scylladb;
 mod server;
 
 pub use keyspace::Keyspace;
-pub use program::{rollcall, rollcall_with};
+pub use program::{rollcall, rollcall_on, rollcall_with};
 pub use scylladb::as_scylladb;
 pub use server::cassandra;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use rollcall::log::CqlOptions;
+
 use crate::Keyspace;
 
 /// Runs `rollcall` with arguments, in an empty folder and without this machine's settings, on a keyspace as its log.
@@ -18,11 +20,18 @@ pub fn rollcall(keyspace: &Keyspace, arguments: &[&str]) -> Output {
 /// # Panics
 /// Where it was not built.
 pub fn rollcall_with(keyspace: &Keyspace, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-    let options = keyspace.options();
+    rollcall_on(&keyspace.options(), arguments, settings)
+}
+
+/// As [`rollcall_with()`], on the keyspace and the servers of these options, of which nothing else is looked at.
+///
+/// # Panics
+/// Where it was not built.
+pub fn rollcall_on(options: &CqlOptions, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("timeout");
     command.arg("60").arg(binary()).args(arguments).current_dir(folder.path()).env_clear();
-    command.env("ROLLCALL__LOG__KIND", "cql").env("ROLLCALL__CQL__KEYSPACE", options.keyspace);
+    command.env("ROLLCALL__LOG__KIND", "cql").env("ROLLCALL__CQL__KEYSPACE", &options.keyspace);
     command.env("ROLLCALL__CQL__CONTACT_POINTS", options.contact_points.join(","));
     command.envs(settings.iter().map(|(name, value)| (format!("ROLLCALL__{name}"), value)));
     tokio::task::block_in_place(|| command.output()).unwrap()

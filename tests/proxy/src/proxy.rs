@@ -51,6 +51,8 @@ pub(crate) struct Faults {
     pub loses: Option<&'static [u8]>,
     /// How far ahead a Redis's clock is shown.
     pub shifts_time_s: i64,
+    /// A Redis is shown as one of another major version, of one digit.
+    pub shows_major: Option<u8>,
     /// How much later everything arrives.
     delay: Duration,
     /// Connections that were opened before this number of cuts are closed.
@@ -210,6 +212,15 @@ impl Proxy {
     pub fn shift_time(&self, by_s: i64) {
         assert!(self.shared.speaks == Speaks::Redis, "this proxy does not know where a message begins");
         self.faults.send_modify(|faults| faults.shifts_time_s = by_s);
+    }
+
+    /// Lets a Redis look as if it were of another major version, in one digit: its clients see that from now on.
+    ///
+    /// # Panics
+    /// If this proxy was not started for Redis.
+    pub fn show_major_version(&self, major: u8) {
+        assert!(self.shared.speaks == Speaks::Redis, "this proxy does not know where a message begins");
+        self.faults.send_modify(|faults| faults.shows_major = Some(major));
     }
 
     /// Returns how many published messages were lost.

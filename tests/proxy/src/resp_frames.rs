@@ -60,6 +60,18 @@ pub fn shift_times(message: &mut [u8], by_s: i64, now_s: u64) {
     }
 }
 
+/// Writes another major version, of one digit, into what a Redis says of itself. Longer ones keep their length: `06`.
+pub fn show_major(message: &mut [u8], major: u8) {
+    const FIELD: &[u8] = b"redis_version:";
+    let Some(at) = message.windows(FIELD.len()).position(|window| window == FIELD) else { return };
+    let version = &mut message[at + FIELD.len()..];
+    let digits = version.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    version[..digits].fill(b'0');
+    if let Some(last) = version[..digits].last_mut() {
+        *last = b'0' + major % 10;
+    }
+}
+
 /// Where a message ends.
 enum Found {
     End(usize),
@@ -114,7 +126,7 @@ pub(crate) fn published(body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RespFrames, is_published, published, shift_times};
+    use super::{RespFrames, is_published, published, shift_times, show_major};
 
     #[test]
     fn messages_are_found_however_their_bytes_come() {
@@ -155,6 +167,20 @@ mod tests {
         let shifted = b"*4\r\n$10\r\n1789996405\r\n:1790000005\r\n$10\r\n0123456789\r\n$10\r\nten letter\r\n";
         assert_eq!(message, shifted);
         shift_times(&mut [], 1, 1);
+    }
+
+    #[test]
+    fn the_version_that_a_server_says_it_has_is_another_one() {
+        for (said, shown) in [
+            ("=33\r\ntxt:# Server\r\nredis_version:7.0.15\r\n", "=33\r\ntxt:# Server\r\nredis_version:6.0.15\r\n"),
+            ("redis_version:12.1\r\n", "redis_version:06.1\r\n"),
+            ("redis_version:", "redis_version:"),
+            ("valkey:7.2", "valkey:7.2"),
+        ] {
+            let mut message = said.as_bytes().to_vec();
+            show_major(&mut message, 6);
+            assert_eq!(String::from_utf8(message).unwrap(), shown);
+        }
     }
 
     #[test]

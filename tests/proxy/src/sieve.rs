@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::cql_frames::{CqlFrames, opcode};
 use crate::proxy::{Faults, Shared};
-use crate::resp_frames::{RespFrames, is_published, shift_times};
+use crate::resp_frames::{RespFrames, is_published, shift_times, show_major};
 
 /// Sifts one direction of one connection.
 pub struct Sieve<'a> {
@@ -36,9 +36,9 @@ impl<'a> Sieve<'a> {
 
     /// Returns what passes.
     pub fn sift(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let (kept, lost, shift_s) = {
+        let (kept, lost, shift_s, major) = {
             let faults = self.faults.borrow();
-            (faults.keeps_aside, faults.loses, faults.shifts_time_s)
+            (faults.keeps_aside, faults.loses, faults.shifts_time_s, faults.shows_major)
         };
         match &mut self.frames {
             Frames::Cql(frames) => {
@@ -58,6 +58,9 @@ impl<'a> Sieve<'a> {
                 if shift_s != 0 {
                     let now_s = UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
                     passing.iter_mut().for_each(|message| shift_times(message, shift_s, now_s));
+                }
+                if let Some(major) = major {
+                    passing.iter_mut().for_each(|message| show_major(message, major));
                 }
                 // Together again: nobody is to take single ones out any more.
                 if passing.is_empty() { passing } else { vec![passing.concat()] }

@@ -12,6 +12,7 @@ use rollcall::log::cql::examine;
 use rollcall::log::cql::schema::{self, Replicas};
 use rollcall::log::{CqlCredentials, CqlError, CqlLog, CqlOptions};
 use rollcall_actors::ports::{AppendOutcome, Log, NotCommitted};
+use rollcall_cql_tests::rollcall_on;
 use rollcall_it::scribe::{Scribe, read_all};
 use rollcall_services::Cassandra;
 use secured_cassandra::SecuredCassandra;
@@ -55,6 +56,25 @@ async fn cassandra_lets_in_whom_it_knows_and_shows_who_it_is() {
     let entries = scribe.messages(1);
     let outcome = log.append(scribe.append(entries)).await;
     assert!(matches!(outcome, AppendOutcome::NotCommitted(NotCommitted::Refused(_))), "{outcome:?}");
+
+    // A server that such a role is for ends before it serves.
+    let serve = |credentials: &[(&str, &str)]| {
+        let usual = [("LISTEN__PUBLIC", "127.0.0.1:0"), ("OPS__LISTEN", "127.0.0.1:0")];
+        let ended = rollcall_on(&superuser, &["serve"], &[&usual[..], credentials].concat());
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let refused = ["the CQL servers refuse to let rollcall in", "check `cql.user` and `cql.password_file`"];
+    let not_permitted = ["do not permit what rollcall needs", "grant SELECT and MODIFY on the keyspace to the role"];
+    for (credentials, says) in [
+        (&[][..], refused),
+        (&[("CQL__USER", "node"), ("CQL__PASSWORD", "guessed canary")], refused),
+        (&[("CQL__USER", "noone"), ("CQL__PASSWORD", "canary node")], refused),
+        (&[("CQL__USER", "stranger"), ("CQL__PASSWORD", "canary stranger")], not_permitted),
+    ] {
+        let (code, said) = serve(credentials);
+        assert!(code == Some(77) && says.iter().all(|text| said.contains(text)), "{code:?}: {said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
 
     // What the doctor says to each of them.
     for (user, check) in [("stranger", "cql.schema"), ("reader", "cql.permissions")] {

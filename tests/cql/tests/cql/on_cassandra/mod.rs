@@ -8,6 +8,7 @@ mod damage;
 mod doctor;
 mod outcomes;
 mod readiness;
+mod refusals;
 mod retention;
 mod serving;
 mod startup;
