@@ -2,15 +2,18 @@
 //! [`Input`], what is to be done comes out as [`Effect`]s.
 
 mod expiry;
+mod outcomes;
+mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rollcall_protocol::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, UNANSWERED_WRITES_MAX};
-use rollcall_protocol::{Ack, Body, Entry, Kind, Salt, Seq, UserId, WriteOp, hash};
+use rollcall_protocol::{Ack, Body, Entry, Kind, Salt, Seq, UserId, hash};
 use sha2::{Digest, Sha256};
 
 use self::expiry::Expiry;
+use self::rules::{answer_known, check_target, kind_of};
 use super::buckets::Buckets;
 use super::io::{Answer, Change, ChangeKind, Effect, Input, StopReason, Submit, Target};
 use super::refusal::Refusal;
@@ -18,10 +21,7 @@ use super::senders::{Known, SenderKey};
 use super::snapshot;
 use super::state::{Role, RoomChange, RoomState};
 use super::tag::Tag;
-use crate::ports::{Fence, NotCommitted};
-
-/// What clients are told where the log stores nothing, whatever its reason is: that one is for whoever runs the node.
-const NO_WRITES: &str = "the room's log takes no writes now";
+use crate::ports::Fence;
 
 /// The log grows by at least this many entries between two snapshots.
 const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
@@ -333,53 +333,6 @@ impl<T> RoomCore<T> {
         }
     }
 
-    /// Nothing of the append was stored: whoever waits is told to try again, and numbering goes on from what is committed.
-    fn roll_back(&mut self, reason: &NotCommitted, effects: &mut Vec<Effect<T>>) {
-        let (refusal, stop) = match reason {
-            NotCommitted::Refused(_) => (Refusal::Unavailable(NO_WRITES.to_owned()), None),
-            NotCommitted::Damaged(_) => (Refusal::Unavailable(NO_WRITES.to_owned()), Some(StopReason::Damaged)),
-            NotCommitted::Fenced => {
-                (Refusal::Unavailable("another node owns the room now".to_owned()), Some(StopReason::Fenced))
-            }
-        };
-        let batch = self.in_flight.take().expect("an outcome is reported while an append is in flight");
-        for reply in batch.rest.into_iter().filter_map(|(_, reply)| reply) {
-            effects.push(Effect::Reply(reply, Err(refusal.clone())));
-        }
-        if let Some(tentative) = &mut self.tentative {
-            let undone = batch.entries.iter().chain(self.queue.iter().map(|numbered| &numbered.entry));
-            tentative.take_back(&self.committed, undone);
-        }
-        self.answer_waiting(&refusal, effects);
-        match stop {
-            Some(reason) => self.stop(reason, effects),
-            None => self.finish_drain(effects),
-        }
-    }
-
-    /// Nobody knows what became of the append: its numbers must not be used again, so this ownership ends.
-    fn lose(&mut self, effects: &mut Vec<Effect<T>>) {
-        let batch = self.in_flight.take().expect("an outcome is reported while an append is in flight");
-        let last = batch.entries.last().expect("a batch has at least one entry").seq;
-        let mut lost: Vec<T> = batch.rest.into_iter().filter_map(|(_, reply)| reply).collect();
-        // Who asked for one of these writes again shares its fate.
-        let is_lost = |answer: &Answer| answer.as_ref().is_ok_and(|ack| ack.seq <= last);
-        for answers in self.held.values_mut() {
-            lost.extend(answers.extract_if(.., |(_, answer)| is_lost(answer)).map(|(reply, _)| reply));
-        }
-        effects.extend(lost.into_iter().map(|reply| Effect::Reply(reply, Err(Refusal::OutcomeUnknown))));
-        self.answer_waiting(&Refusal::Unavailable("the room is being recovered".to_owned()), effects);
-        self.stop(StopReason::OutcomeUnknown, effects);
-    }
-
-    /// Answers the queue and everything held.
-    fn answer_waiting(&mut self, refusal: &Refusal, effects: &mut Vec<Effect<T>>) {
-        let queued = self.queue.drain(..).filter_map(|numbered| numbered.reply);
-        let held = std::mem::take(&mut self.held).into_values().flatten().map(|(reply, _)| reply);
-        effects.extend(queued.chain(held).map(|reply| Effect::Reply(reply, Err(refusal.clone()))));
-        self.unanswered.clear();
-    }
-
     /// Refuses a write, once everything on which the refusal may rest is committed.
     fn refuse(&mut self, reply: T, refusal: Refusal, effects: &mut Vec<Effect<T>>) {
         self.answer_after(self.tentative().head, reply, Err(refusal), effects);
@@ -422,22 +375,6 @@ impl<T> RoomCore<T> {
     }
 }
 
-/// Answers a write whose n is no new one, by a state with this head, and says on which number the answer rests. That a write's
-/// content is gone may be the doing of any entry after it.
-fn answer_known(known: &Known<'_>, tag: Tag, head: Seq) -> (Seq, Answer) {
-    match known {
-        Known::Written(record) if record.matches(tag) => {
-            let rests_on = if record.tag.is_some() { record.seq } else { head };
-            (rests_on, Ok(Ack { seq: record.seq, duplicate: true }))
-        }
-        Known::Written(record) => (record.seq, Err(Refusal::Conflict)),
-        Known::Skipped => (head, Err(Refusal::Skipped)),
-        Known::TooOld => (head, Err(Refusal::TooOld)),
-        Known::UnknownDevice => (head, Err(Refusal::UnknownDevice)),
-        Known::New(_) => unreachable!("a new n is checked further"),
-    }
-}
-
 /// What an entry says before it has a number.
 struct Draft {
     kind: Kind,
@@ -446,46 +383,6 @@ struct Draft {
     target: Option<Seq>,
     body: Option<Body>,
     salt: Salt,
-}
-
-const fn kind_of(op: WriteOp) -> Kind {
-    match op {
-        WriteOp::Send => Kind::Message,
-        WriteOp::Edit => Kind::Edit,
-        WriteOp::Redact => Kind::Redact,
-        WriteOp::React => Kind::React,
-    }
-}
-
-/// Checks what a write is about: an edit a message of one's own, a reaction a message, neither of them a redacted one; a
-/// redaction a message or an edit of one's own or, for a moderator, anybody's.
-fn check_target(op: WriteOp, target: Option<&Target>, sender: &UserId, moderates: bool) -> Result<(), Refusal> {
-    let (seq, kind, author) = match (op, target) {
-        (WriteOp::Send, _) => return Ok(()),
-        (_, None) => return Err(Refusal::Target(Seq::ZERO)),
-        (_, Some(Target::Absent(seq))) => return Err(Refusal::Target(*seq)),
-        (_, Some(Target::Expired(seq))) => return Err(Refusal::TargetExpired(*seq)),
-        (_, Some(Target::Unreadable(_))) => {
-            return Err(Refusal::Unavailable("the target cannot be read now".to_owned()));
-        }
-        (WriteOp::Edit | WriteOp::React, Some(Target::Found { seq, redacted: true, .. })) => {
-            return Err(Refusal::Target(*seq));
-        }
-        (_, Some(Target::Found { seq, kind, sender, .. })) => (*seq, *kind, sender),
-    };
-    let (fits, allowed) = match op {
-        WriteOp::Send => (true, true),
-        WriteOp::Edit => (kind == Kind::Message, author == sender),
-        WriteOp::React => (kind == Kind::Message, true),
-        WriteOp::Redact => (kind.is_redactable(), author == sender || moderates),
-    };
-    if !fits {
-        Err(Refusal::Target(seq))
-    } else if !allowed {
-        Err(Refusal::Forbidden("only the author may do this, or a moderator redact"))
-    } else {
-        Ok(())
-    }
 }
 
 /// Draws the salt of a room's creation from that of the write which creates it, so that one write needs one salt. Knowing it
