@@ -275,7 +275,9 @@ impl Connection {
     fn answer(&mut self, id: u64, reply: Reply) -> Option<Box<Result<Viewed, ErrorFrame>>> {
         self.open -= 1;
         match reply {
-            Reply::Write { answer, began } => self.written(id, answer.map_err(|refusal| refusal.to_frame(true)), began),
+            Reply::Write { answer, began, .. } => {
+                self.written(id, answer.map_err(|refusal| refusal.to_frame(true)), began)
+            }
             Reply::Forwarded { answer, began } => self.written(id, answer, began),
             Reply::Joined(result) => self.joined(id, *result),
             Reply::View(view) => return Some(view),

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::checked_clock::CheckedClock;
 use super::node::{Incarnation, NodeRef};
 use super::ownership::{NodeRecord, RedisAnswer, RedisCommand};
 
@@ -103,6 +104,8 @@ pub struct Lease {
     held: bool,
     rival: Option<Rival>,
     ahead_ms: i64,
+    /// Since Redis's clock was last found to be this node's; none where it was another.
+    clock: Option<CheckedClock>,
     standing: Standing,
     away: bool,
     stopping: Option<Stopping>,
@@ -137,6 +140,7 @@ impl Lease {
             held: false,
             rival: None,
             ahead_ms: 0,
+            clock: None,
             standing: Standing::Claiming,
             away: false,
             stopping: None,
@@ -175,6 +179,11 @@ impl Lease {
     /// Returns the node's standing.
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    /// Returns how the node's clock stood when it was last compared with that of Redis; none where it was another then.
+    pub fn clock(&self) -> Option<CheckedClock> {
+        self.clock
     }
 
     /// Tells whether the node may activate rooms.
@@ -233,6 +242,9 @@ impl Lease {
             effects.push(LeaseEffect::Returned);
         }
         self.ahead_ms = ahead_ms(sent, now, redis_ms);
+        // One that was set while Redis looked at its own is known to be right the next time.
+        let checked = CheckedClock::at(sent);
+        self.clock = (self.ahead_ms == 0 && checked.has_run_evenly(now)).then_some(checked);
         // What is no record of a node is nobody's: it is in the way until it ends, or for ever.
         let incarnation = held.as_ref().map(|held| NodeRecord::parse(held).map_or(Incarnation(0), |it| it.incarnation));
         match incarnation {

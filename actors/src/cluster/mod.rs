@@ -3,6 +3,7 @@
 //! here: times are milliseconds of a monotonic clock and come in, effects are plain data and go out.
 
 mod beacons;
+mod checked_clock;
 mod envelope;
 pub mod forwarding;
 mod lease;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use crate::ports::{Replaced, Takeover};
 pub use beacons::{BEACON_APART_MS, BEACON_NAMES_MS, Beacons};
+pub use checked_clock::CheckedClock;
 pub use envelope::{
     BEACON_ROOMS_MAX, Batch, Beacon, Correlation, ENVELOPE_BYTES_MAX, ENVELOPE_FORMAT, Envelope, EnvelopeError,
     ForwardedWrite, JoinFrom, Payload, Question, RoomFacts, RoomHead, Submit, SubmitReply, Told, Watch, WatchConfirmed,

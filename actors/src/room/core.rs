@@ -127,6 +127,7 @@ impl<T> RoomCore<T> {
             Input::Retain => self.retain(now_ms, effects),
             Input::ExpirableFound(found) => self.expirable_found(&found, effects),
             Input::SnapshotKept { seq, salt } => self.snapshot_kept(now_ms, seq, salt, effects),
+            Input::Dropped { before, is_done } => self.dropped(before, is_done, effects),
             Input::Drain { goes_on } => {
                 if self.phase == Phase::Active {
                     self.phase = Phase::Draining { goes_on };

@@ -23,7 +23,8 @@ pub enum Input<T> {
     Unknown,
     /// Nobody has written for a while: memory that only writes need is given back.
     Rest,
-    /// Look whether the room keeps more than it is to, and have deleted what an earlier owner let expire.
+    /// Look whether the room keeps more than it is to, and have deleted what an earlier owner let expire, or what this one could not
+    /// delete.
     Retain,
     /// What may expire; an error where the log could not say.
     ExpirableFound(Result<Option<LastExpired>, LogError>),
@@ -33,6 +34,13 @@ pub enum Input<T> {
         seq: Option<Seq>,
         /// Sixteen random bytes of the entry's own that says what has expired.
         salt: Salt,
+    },
+    /// What became of the deletion of what lies before a number.
+    Dropped {
+        /// The number.
+        before: Seq,
+        /// Whether it was deleted; else it is tried again.
+        is_done: bool,
     },
     /// The room is to be given up: what was taken is finished, nothing more is taken.
     Drain {
@@ -191,8 +199,13 @@ pub enum Effect<T> {
     FindExpirable(Expirable),
     /// Store this snapshot, read it back, and say so by [`Input::SnapshotKept`]: what it holds is about to be deleted elsewhere.
     KeepSnapshot(StoredSnapshot),
-    /// Delete what lies before this number: the room's log says that it has expired.
+    /// Delete what lies before this number, which the room's log says has expired, and say so by [`Input::Dropped`].
     DropExpired(Seq),
+    /// Give the core an [`Input::Retain`] after so many milliseconds: something has failed that is tried again then.
+    LookAgain {
+        /// How long that is, at least.
+        after_ms: u64,
+    },
     /// The room is over here: answer nothing more, take nothing more.
     Stop(StopReason),
 }

@@ -5,8 +5,8 @@
 //!            Submit, Change, Retain, Drain             Append ──▶ the log
 //! callers ─────────────────────────▶ RoomCore::handle  Deliver ─▶ everybody in the room
 //! the log ─────────────────────────▶                   Reply ───▶ whoever asked
-//!            Committed, NotCommitted, Unknown,         Snapshot, Stop,
-//!            ExpirableFound, SnapshotKept              FindExpirable, KeepSnapshot, DropExpired
+//!            Committed, NotCommitted, Unknown,         Snapshot, Stop, LookAgain,
+//!            ExpirableFound, SnapshotKept, Dropped     FindExpirable, KeepSnapshot, DropExpired
 //! ```
 
 mod buckets;

@@ -90,6 +90,8 @@ pub(super) struct Shared {
     pub alive: watch::Sender<usize>,
     tasks: TaskTracker,
     committed: [AtomicU64; Kind::ALL.len()],
+    /// Entries that rooms have let expire under an owner of this node.
+    expired: AtomicU64,
 }
 
 /// What comes into the supervisor's mailbox, beside the ends of its children.
@@ -117,6 +119,7 @@ impl Directory {
             alive: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             committed: Default::default(),
+            expired: AtomicU64::new(0),
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor, Arc::clone(&shared)).await?;
         let sweep_every = (settings.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(5));
@@ -304,6 +307,11 @@ impl Directory {
         self.rooms.shared.damage.of(room)
     }
 
+    /// Returns how many entries the rooms that were owned here have let expire; the log deletes them after that.
+    pub fn expired(&self) -> u64 {
+        self.rooms.shared.expired.load(Ordering::Relaxed)
+    }
+
     /// Returns how many entries of a kind were committed here.
     pub fn committed(&self, kind: Kind) -> u64 {
         self.rooms.shared.committed[usize::from(kind.number()) - 1].load(Ordering::Relaxed)
@@ -333,6 +341,10 @@ impl Shared {
         for entry in entries {
             self.committed[usize::from(entry.kind.number()) - 1].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub fn count_expired(&self, entries: u64) {
+        self.expired.fetch_add(entries, Ordering::Relaxed);
     }
 
     /// Forgets a room's actor, which takes nothing any more, and tells its readers to join again.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rollcall_protocol::{Ack, CloseCode, ErrorFrame, RoomId, Signal};
+use rollcall_protocol::{Ack, CloseCode, ErrorFrame, RoomId, Seq, Signal};
 use tokio::sync::Notify;
 
 use super::admission::Permit;
@@ -51,6 +51,8 @@ pub enum Reply {
     Write {
         /// What became of it.
         answer: Answer,
+        /// The first number that the room keeps after that; none where somebody else has answered in the room's place.
+        floor: Option<Seq>,
         /// When the request came.
         began: Instant,
     },
@@ -206,10 +208,10 @@ impl ReplySlot {
         &self.inbox
     }
 
-    /// Answers a write.
-    pub fn write(mut self, answer: Answer) {
+    /// Answers a write to a room that keeps its entries from this number on.
+    pub fn write(mut self, answer: Answer, floor: Seq) {
         let began = self.began;
-        self.give(Reply::Write { answer, began });
+        self.give(Reply::Write { answer, floor: Some(floor), began });
     }
 
     /// Answers a write as another node has said.
@@ -256,7 +258,7 @@ impl ReplySlot {
     fn give_refusal(&mut self, refusal: Refusal) {
         let began = self.began;
         let reply = match self.kind {
-            ReplyKind::Write => Reply::Write { answer: Err(refusal), began },
+            ReplyKind::Write => Reply::Write { answer: Err(refusal), floor: None, began },
             ReplyKind::Join => Reply::Joined(Box::new(Err(refusal.to_frame(true)))),
             ReplyKind::View => Reply::View(Box::new(Err(refusal.to_frame(true)))),
         };

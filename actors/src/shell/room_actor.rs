@@ -53,9 +53,11 @@ pub(super) enum RoomMsg {
     DamageFound(Seq),
     /// The log was asked again for an entry that was found damaged; says whether it is whole by now.
     LookedAgain(Seq, bool),
+    /// The log has deleted what lies before a number, or could not.
+    Dropped(Seq, bool),
     /// Nothing was asked for a while.
     Rest,
-    /// It is time to look whether entries have come of age.
+    /// It is time to look whether entries have come of age, and to do again what has failed.
     Retain,
     /// The room is to be given up; with `goes_on` another node takes it at once.
     Drain { goes_on: bool },
@@ -150,6 +152,7 @@ impl Actor for RoomActor {
             RoomMsg::SnapshotKept(seq) => state.snapshot_kept(&myself, seq),
             RoomMsg::DamageFound(entry) => state.damage_found(entry),
             RoomMsg::LookedAgain(entry, is_whole) => state.looked_again(entry, is_whole),
+            RoomMsg::Dropped(before, is_done) => state.feed(&myself, Input::Dropped { before, is_done }),
             RoomMsg::Rest => state.feed(&myself, Input::Rest),
             RoomMsg::Retain => state.retain(&myself),
             RoomMsg::Drain { goes_on } => state.drain(&myself, goes_on),
@@ -288,8 +291,11 @@ impl RoomActorState {
         let Phase::Active(active) = &mut self.phase else { return };
         let Some(handle) = self.handle.clone() else { return };
         let mut effects = std::mem::take(&mut self.effects);
+        let floor_before = active.core.committed().floor;
         active.core.handle(self.shared.now_ms(), input, &mut effects);
         let (fence, is_damaged) = (active.core.fence(), active.damage.is_some());
+        let floor = active.core.committed().floor;
+        self.shared.count_expired(floor.since(floor_before));
         let stopped = effects.iter().find_map(|effect| match effect {
             Effect::Stop(reason) => Some(*reason),
             _ => None,
@@ -308,7 +314,7 @@ impl RoomActorState {
                     self.shared.spawn(report(myself.clone(), outcome, lost, RoomMsg::Appended));
                 }
                 Effect::Deliver(entries) => committed = self.deliver(&handle, entries),
-                Effect::Reply(WriteReply::Here(reply), answer) => reply.write(answer),
+                Effect::Reply(WriteReply::Here(reply), answer) => reply.write(answer, floor),
                 Effect::Reply(WriteReply::There(forwarded), answer) => replies.push(forwarded.reply(answer)),
                 // It would hide the damage from whoever activates the room next.
                 Effect::Snapshot(_) if is_damaged => {}
@@ -322,7 +328,8 @@ impl RoomActorState {
                 }
                 Effect::FindExpirable(expirable) => self.find_expirable(myself, expirable),
                 Effect::KeepSnapshot(snapshot) => self.keep_snapshot(myself, snapshot),
-                Effect::DropExpired(floor) => self.drop_expired(floor),
+                Effect::DropExpired(floor) => self.drop_expired(myself, floor),
+                Effect::LookAgain { after_ms } => Self::retain_after(myself, after_ms),
                 Effect::Stop(reason) => {
                     tracing::debug!(room = %handle.tail.room(), ?reason, "gave a room up");
                 }

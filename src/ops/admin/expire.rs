@@ -7,8 +7,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use rollcall_actors::limits::REFUSED_RETRY_MS;
-use rollcall_actors::ports::{Log, ReadRange};
-use rollcall_actors::room::{Answer, ChangeKind, Rights, RoomChange};
+use rollcall_actors::room::{Answer, ChangeKind, Rights};
 use rollcall_actors::shell::{Ask, Asker, ChangeRequest, Directory, Inbox, Reply, ViewRequest};
 use rollcall_protocol::{Ack, RoomId, Seq, UserId};
 use serde::{Deserialize, Serialize};
@@ -31,8 +30,8 @@ pub(super) struct Expired {
     room: RoomId,
     /// Whether more has expired than before.
     changed: bool,
-    /// The first number that is kept; none where nothing has changed.
-    floor: Option<Seq>,
+    /// The first number that is kept now.
+    floor: Seq,
 }
 
 /// Lets what lies before a number expire, as far as the log deletes it by itself, and answers when the room has said so. The log
@@ -60,29 +59,21 @@ async fn expire_in(admin: Arc<Admin>, room: RoomId, before: Seq) -> Result<Expir
     let user = UserId::parse(OPERATOR).expect("it is a name");
     let change = ChangeRequest { user, what: ChangeKind::Expire(before) };
     let reply = ask(&admin.directory, &room, Ask::Change(Box::new(change))).await;
-    let Some(Reply::Write { answer, .. }) = reply else {
+    let Some(Reply::Write { answer, floor, .. }) = reply else {
         return Err(AdminError::unavailable("the room has not answered"));
     };
-    let Ack { seq, duplicate } = acknowledged(answer)?;
-    if duplicate {
-        return Ok(Expired { room, changed: false, floor: None });
+    let Ack { duplicate, .. } = acknowledged(answer)?;
+    // An entry is acknowledged by its room alone, which says where it begins; to read that of the log would be to ask once more.
+    let floor = floor.ok_or_else(|| AdminError::unavailable("the room has not said from where on it is kept"))?;
+    if !duplicate {
+        tracing::info!(%room, before = before.get(), floor = floor.get(), "an operator has let entries expire");
     }
-    tracing::info!(%room, before = before.get(), "an operator has let entries expire");
-    let floor = floor_of(&admin, &room, seq).await;
-    Ok(Expired { room, changed: true, floor })
+    Ok(Expired { room, changed: !duplicate, floor })
 }
 
 fn acknowledged(answer: Answer) -> Result<Ack, AdminError> {
     answer
         .map_err(|refusal| AdminError::unavailable(format!("{refusal}; try again after {REFUSED_RETRY_MS} ms or more")))
-}
-
-/// Reads the floor that an entry tells of.
-async fn floor_of(admin: &Admin, room: &RoomId, seq: Seq) -> Option<Seq> {
-    let log: Arc<dyn Log> = admin.log.upgrade()?;
-    let range = ReadRange { after: seq.previous(), through: seq, entries_max: 1, bytes_max: 0 };
-    let entries = log.read(room, range).await.ok()?;
-    entries.first()?.body.as_ref()?.parse::<RoomChange>().ok()?.floor
 }
 
 /// Looks at a room, so that it has an owner.

@@ -170,9 +170,10 @@ impl Node {
                         Arc::make_mut(world.told).answer(write, &reply);
                     }
                     room::Effect::Snapshot(_) | room::Effect::Stop(_) => {}
-                    room::Effect::FindExpirable(_) | room::Effect::KeepSnapshot(_) | room::Effect::DropExpired(_) => {
-                        unreachable!("nothing expires here")
-                    }
+                    room::Effect::FindExpirable(_)
+                    | room::Effect::KeepSnapshot(_)
+                    | room::Effect::DropExpired(_)
+                    | room::Effect::LookAgain { .. } => unreachable!("nothing expires here"),
                 }
             }
         }

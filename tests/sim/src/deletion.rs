@@ -1,5 +1,5 @@
 //! The deletion of what has expired: the shipped machine, as the CQL log runs it for a room's owner. It ends with its owner, half-way
-//! or not.
+//! or not; one that fails is reported, and the room core has it tried again.
 
 use rollcall_actors::fencing::{Answer, Retention, RetentionStep, Statement, Stop};
 use rollcall_protocol::Seq;
@@ -11,13 +11,15 @@ use crate::store::{BUCKETS, RoomStore};
 /// Added to the numbers of its statements, which are counted apart from those of the owner.
 const NUMBERS: u64 = 1 << 62;
 
-/// After so many answers in a row that are unknown it is left to the next owner.
+/// After so many answers in a row that are unknown it has failed.
 const ATTEMPTS_MAX: u32 = 8;
 
 /// What an owner deletes.
 #[derive(Debug, Default)]
 pub struct Deletion {
     machine: Option<Retention>,
+    /// What is deleted lies before this number.
+    floor: Seq,
     statements: u64,
     attempts: u32,
 }
@@ -36,23 +38,38 @@ impl Deletion {
         let last_seq = around.rows.map_or(Seq::ZERO, RoomStore::head);
         let (machine, statement) = Retention::start(BUCKETS, floor, snapshot, last_seq);
         self.machine = Some(machine);
+        self.floor = floor;
         self.attempts = 0;
         self.run(statement, wants);
     }
 
-    /// Takes the answer to a statement.
-    pub fn take(&mut self, number: u64, answer: Answer, wants: &mut Vec<Want>) {
+    /// Takes the answer to a statement, and returns what lies before which number was deleted or could not be, where it has ended.
+    pub fn take(&mut self, number: u64, answer: Answer, wants: &mut Vec<Want>) -> Option<(Seq, bool)> {
         // Of a deletion before.
         if number != NUMBERS + self.statements {
-            return;
+            return None;
         }
         self.attempts = if matches!(answer, Answer::Unknown(_)) { self.attempts + 1 } else { 0 };
-        let Some(machine) = self.machine.as_mut().filter(|_| self.attempts < ATTEMPTS_MAX) else { return };
-        match machine.take(answer) {
-            RetentionStep::Run(statement) => self.run(statement, wants),
-            RetentionStep::Finished(_) | RetentionStep::Failed(Stop::Unavailable(_)) => self.machine = None,
-            RetentionStep::Failed(stop) => wants.push(Want::Damaged(format!("a deletion failed: {stop:?}"))),
-        }
+        let machine = self.machine.as_mut()?;
+        let step = if self.attempts < ATTEMPTS_MAX {
+            machine.take(answer)
+        } else {
+            RetentionStep::Failed(Stop::OutcomeUnknown)
+        };
+        let is_done = match step {
+            RetentionStep::Run(statement) => {
+                self.run(statement, wants);
+                return None;
+            }
+            RetentionStep::Finished(_) => true,
+            RetentionStep::Failed(Stop::Unavailable(_) | Stop::OutcomeUnknown) => false,
+            RetentionStep::Failed(stop) => {
+                wants.push(Want::Damaged(format!("a deletion failed: {stop:?}")));
+                false
+            }
+        };
+        self.machine = None;
+        Some((self.floor, is_done))
     }
 
     fn run(&mut self, statement: Statement, wants: &mut Vec<Want>) {

@@ -355,6 +355,10 @@ impl World {
                 self.ask_store(life, Asked::Read(Box::new(read)), 0);
             }
             Want::Expired => self.totals.count("deletions begun"),
+            Want::LookAgain(after_ms) => {
+                self.totals.count("deletions failed");
+                self.after(after_ms, Event::ToOwner(life, room.clone(), owner, Box::new(ToOwner::Retain)));
+            }
             Want::Resolved(outcome) => self.totals.count(match outcome {
                 AppendOutcome::Committed => "appends unknown, then committed",
                 AppendOutcome::NotCommitted(_) => "appends unknown, then refused",

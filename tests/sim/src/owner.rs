@@ -46,6 +46,8 @@ pub enum Want {
     KeepSnapshot(StoredSnapshot),
     /// The room has said that entries have expired, and they are to be deleted.
     Expired,
+    /// Have the room look again after so many milliseconds: a deletion has failed.
+    LookAgain(u64),
     /// An append was settled whose outcome was unknown for a while.
     Resolved(AppendOutcome),
     /// The log is damaged.
@@ -140,7 +142,11 @@ impl Owner {
                 self.fencing = Some(Fencing::new(BUCKETS, start, &mut effects));
                 self.fencing_wants(effects, around, wants);
             }
-            ToOwner::Answer(number, answer) if Deletion::has_asked(number) => self.deletion.take(number, answer, wants),
+            ToOwner::Answer(number, answer) if Deletion::has_asked(number) => {
+                if let Some((before, is_done)) = self.deletion.take(number, answer, wants) {
+                    self.tell_core(Input::Dropped { before, is_done }, around, wants);
+                }
+            }
             ToOwner::Answer(number, answer) => self.answer(number, answer, around, wants),
             ToOwner::Deadline(ticket) => self.tell_fencing(FencingInput::Deadline { ticket }, around, wants),
             ToOwner::Replay(true) => self.activated(around, wants),
@@ -333,6 +339,7 @@ impl Owner {
                     wants.push(Want::Expired);
                     self.deletion.begin(floor, around, wants);
                 }
+                Effect::LookAgain { after_ms } => wants.push(Want::LookAgain(after_ms)),
                 Effect::Stop(reason) => stopped = Some(reason),
             }
         }

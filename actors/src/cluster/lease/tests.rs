@@ -204,6 +204,40 @@ fn a_stop_deletes_its_own_key_after_the_renewal_that_is_under_way() {
     assert_eq!(feed(&mut lease, now(9_000), LeaseInput::Tick), []);
 }
 
+#[test]
+fn a_clock_is_known_to_be_right_as_long_as_it_runs_evenly_after_it_was_checked() {
+    let set_by = |mono_ms: u64, ms: i64| Now { wall_ms: now(mono_ms).wall_ms + ms, ..now(mono_ms) };
+    let is_right = |lease: &Lease, at: Now| lease.clock().is_some_and(|clock| clock.has_run_evenly(at));
+    let mut lease = Lease::new(life(1), None);
+    assert_eq!(lease.clock(), None, "nobody was asked");
+    feed(&mut lease, now(0), LeaseInput::Tick);
+    feed(&mut lease, now(2), renewal(None, 0, 1));
+    feed(&mut lease, now(4), renewal(Some(text(1, true)), 3_000, 3));
+    assert!(is_right(&lease, now(900)));
+    assert!(!is_right(&lease, set_by(900, 3_600_000)), "set before anybody has looked");
+
+    // While Redis is away nobody compares them, and what was right runs on.
+    feed(&mut lease, now(1_002), LeaseInput::Tick);
+    feed(&mut lease, now(2_002), failed());
+    assert!(is_right(&lease, now(600_000)) && !is_right(&lease, set_by(600_000, 6_000)));
+
+    // Set between question and answer, which tell nothing of it by themselves.
+    let answered = feed(&mut lease, set_by(2_100, 3_600_000), renewal(Some(text(1, true)), 900, 2_050));
+    assert!(!answered.iter().any(|effect| matches!(effect, LeaseEffect::Standing(_))), "{answered:?}");
+    assert_eq!((lease.standing(), lease.clock()), (Standing::Member, None));
+
+    // Then it is found to be wrong, and right again once it was mended.
+    feed(&mut lease, set_by(3_200, 3_600_000), LeaseInput::Tick);
+    feed(&mut lease, set_by(3_201, 3_600_000), renewal(Some(text(1, true)), 2_000, 3_200));
+    assert!(matches!(lease.standing(), Standing::ClockWrong { .. }));
+    assert_eq!(lease.clock(), None);
+    // It has said so at once, and then asks each second.
+    feed(&mut lease, set_by(3_202, 3_600_000), renewal(Some(text(1, false)), 2_000, 3_202));
+    feed(&mut lease, now(4_300), LeaseInput::Tick);
+    feed(&mut lease, now(4_301), renewal(Some(text(1, false)), 2_000, 4_300));
+    assert!(lease.standing() == Standing::Member && is_right(&lease, now(4_302)));
+}
+
 /// Of many lives of one name that start, sleep and wake, no two are members while both renew, and one becomes a member when the
 /// others are gone.
 mod lives_at_random {

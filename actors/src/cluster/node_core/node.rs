@@ -10,7 +10,7 @@ use super::room::{Phase, Room};
 use crate::cluster::forwarding::{ForwardInput, Forwarding};
 use crate::cluster::ownership::{Owned, Peers, SeekInput};
 use crate::cluster::{
-    Beacons, Lease, Links, NodeRef, NoticeInput, Now, RoomStanding, Standing, Trust, TrustInput, replica,
+    Beacons, CheckedClock, Lease, Links, NodeRef, NoticeInput, Now, RoomStanding, Standing, Trust, TrustInput, replica,
 };
 
 use super::io::Life;
@@ -131,6 +131,11 @@ impl<T> NodeCore<T> {
     /// Returns the node's standing in the cluster.
     pub fn standing(&self) -> Standing {
         self.lease.standing()
+    }
+
+    /// Returns how the node's clock stood when it was last compared with that of Redis; none where it was another then.
+    pub fn clock(&self) -> Option<CheckedClock> {
+        self.lease.clock()
     }
 
     /// Tells whether the node takes rooms.

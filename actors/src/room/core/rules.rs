@@ -34,7 +34,12 @@ pub(super) const fn kind_of(op: WriteOp) -> Kind {
 
 /// Checks what a write is about: an edit a message of one's own, a reaction a message, neither of them a redacted one; a
 /// redaction a message or an edit of one's own or, for a moderator, anybody's.
-pub(super) fn check_target(op: WriteOp, target: Option<&Target>, sender: &UserId, moderates: bool) -> Result<(), Refusal> {
+pub(super) fn check_target(
+    op: WriteOp,
+    target: Option<&Target>,
+    sender: &UserId,
+    moderates: bool,
+) -> Result<(), Refusal> {
     let (seq, kind, author) = match (op, target) {
         (WriteOp::Send, _) => return Ok(()),
         (_, None) => return Err(Refusal::Target(Seq::ZERO)),

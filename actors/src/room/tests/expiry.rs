@@ -92,7 +92,126 @@ fn what_holds_already_or_cannot_be_is_answered_at_once() {
     let refused = [Effect::Reply(7, unavailable("the room's log cannot be read now"))];
     assert_eq!(room.handle(Input::ExpirableFound(Err(away))), refused);
     assert_eq!(expire(&mut room, 8, 1_000), [find(1, 10, 10, None)], "no more can go than there is");
-    assert_eq!(expire(&mut room, 9, 3), [Effect::Reply(9, Err(Refusal::Busy))], "one after the other");
+}
+
+#[test]
+fn who_asks_while_the_room_looks_by_itself_comes_after_that() {
+    // The look ends in all the ways in which it can.
+    type End = fn(&mut TestRoom) -> Effects;
+    let nothing: End = |room| room.handle(Input::ExpirableFound(Ok(None)));
+    let unreadable: End = |room| room.handle(Input::ExpirableFound(Err(LogError::Unavailable("away".to_owned()))));
+    let too_little: End = |room| found(room, 1);
+    let not_kept: End = |room| {
+        found(room, 4);
+        room.handle(Input::SnapshotKept { seq: None, salt: Salt([7; 16]) })
+    };
+    for end in [nothing, unreadable, too_little, not_kept] {
+        let mut room = TestRoom::with_writes(9);
+        room.retain(Some(5), None);
+        assert_eq!(room.handle(Input::Retain), [find(1, 5, 10, None)]);
+        assert_eq!(expire(&mut room, 5, 9), [], "it waits");
+        assert_eq!(expire(&mut room, 6, 9), [Effect::Reply(6, Err(Refusal::Busy))], "one waits at most");
+        assert_eq!(end(&mut room), [find(1, 8, 8, None)]);
+        assert_eq!(keeps(&found(&mut room, 8)), Some(10));
+        kept(&mut room, 10);
+        assert_eq!(replies(&room.commit()), [(5, ack(11))]);
+        assert_eq!(room.core.committed().floor, seq(9));
+    }
+}
+
+#[test]
+fn who_has_waited_finds_the_floor_that_was_numbered_meanwhile_and_hears_of_it_when_it_is_committed() {
+    for (before, reject) in [(5, false), (5, true), (9, false)] {
+        let mut room = TestRoom::with_writes(9);
+        room.retain(Some(6), None);
+        room.handle(Input::Retain);
+        found(&mut room, 4);
+        assert_eq!(expire(&mut room, 5, before), []);
+        let effects = kept(&mut room, 10);
+        assert_eq!(appended(&effects), [[11]]);
+        if before == 9 {
+            assert_eq!(effects.last(), Some(&find(5, 8, 8, None)), "more is asked for than that");
+            continue;
+        }
+        assert_eq!(replies(&effects), [], "what it rests on is not committed");
+        if reject {
+            assert!(matches!(replies(&room.reject_full()).as_slice(), [(5, Err(Refusal::Unavailable(_)))]));
+        } else {
+            assert_eq!(replies(&room.commit()), [(5, duplicate(11))]);
+        }
+    }
+}
+
+#[test]
+fn who_waits_when_the_room_is_given_up_is_told_so() {
+    let mut room = TestRoom::with_writes(9);
+    expire(&mut room, 5, 7);
+    expire(&mut room, 6, 7);
+    let moving = || unavailable("the room is moving");
+    assert_eq!(replies(&room.handle(Input::Drain { goes_on: false })), [(5, moving()), (6, moving())]);
+}
+
+fn dropped(room: &mut TestRoom, before: u64, is_done: bool) -> Effects {
+    room.handle(Input::Dropped { before: seq(before), is_done })
+}
+
+/// A room that has let everything before this number expire, and has had that deleted for the first time.
+fn expired(before: u64) -> TestRoom {
+    let mut room = TestRoom::with_writes(9);
+    expire(&mut room, 5, before);
+    found(&mut room, before - 1);
+    kept(&mut room, 10);
+    assert_eq!(room.commit().last(), Some(&Effect::DropExpired(seq(before))));
+    room
+}
+
+#[test]
+fn what_could_not_be_deleted_is_deleted_at_the_next_look_by_the_same_owner() {
+    let mut room = expired(5);
+    let mut waits_ms = Vec::new();
+    for _ in 0..12 {
+        assert_eq!(room.handle(Input::Retain), [], "it is under way");
+        let effects = dropped(&mut room, 5, false);
+        let [Effect::LookAgain { after_ms }] = effects[..] else { panic!("{effects:?}") };
+        waits_ms.push(after_ms);
+        room.submit(send(&ann(), 10 + waits_ms.len() as u64 - 1, "meanwhile"));
+        let effects = room.commit();
+        assert!(!effects.contains(&Effect::DropExpired(seq(5))), "a write is no look");
+        assert_eq!(room.handle(Input::Retain), [Effect::DropExpired(seq(5))]);
+    }
+    let doubled = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map(|seconds| seconds * 1_000);
+    assert_eq!(waits_ms, doubled);
+    assert_eq!(dropped(&mut room, 5, true), []);
+    assert_eq!(room.handle(Input::Retain), [], "once it is done it is done");
+}
+
+#[test]
+fn a_later_deletion_is_that_of_all_before_it() {
+    let mut room = expired(5);
+    dropped(&mut room, 5, false);
+    expire(&mut room, 6, 9);
+    found(&mut room, 8);
+    kept(&mut room, 11);
+    assert_eq!(room.commit().last(), Some(&Effect::DropExpired(seq(9))));
+    assert_eq!(room.handle(Input::Retain), [], "the earlier one is not done again");
+    // The earlier one was under way all the same, or its answer comes late.
+    assert_eq!(dropped(&mut room, 5, false), []);
+    assert_eq!(room.handle(Input::Retain), []);
+    let again = dropped(&mut room, 9, false);
+    assert!(matches!(again[..], [Effect::LookAgain { .. }]), "{again:?}");
+    assert_eq!(room.handle(Input::Retain), [Effect::DropExpired(seq(9))]);
+}
+
+#[test]
+fn an_owner_that_ends_leaves_to_the_next_one_what_it_could_not_delete() {
+    let mut room = expired(5);
+    room.submit(send(&ann(), 10, "under way"));
+    room.handle(Input::Drain { goes_on: false });
+    assert_eq!(dropped(&mut room, 5, false), []);
+    assert_eq!(room.handle(Input::Retain), []);
+    assert_eq!(stopped(&room.commit()), Some(StopReason::Drained));
+    room.activate();
+    assert_eq!(room.handle(Input::Retain), [Effect::DropExpired(seq(5))]);
 }
 
 #[test]

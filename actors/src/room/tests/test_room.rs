@@ -67,7 +67,8 @@ impl TestRoom {
                 | Effect::Reply(..)
                 | Effect::Stop(_)
                 | Effect::FindExpirable(_)
-                | Effect::DropExpired(_) => {}
+                | Effect::DropExpired(_)
+                | Effect::LookAgain { .. } => {}
             }
         }
         effects

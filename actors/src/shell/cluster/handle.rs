@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rollcall_protocol::{RoomId, Seq, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::node::{Asking, NodeMsg, Waiter};
 use super::stats::ClusterStats;
 use crate::cluster::node_core::{BeaconReport, NodeCore, NodeInput, RoomReport};
-use crate::cluster::{NodeRef, Standing};
+use crate::cluster::{CheckedClock, NodeRef, Now, Standing};
 use crate::ports::NodeId;
 use crate::room::Refusal;
 use crate::shell::admission::{Admission, NotAdmitted, ReadersWatch};
@@ -35,6 +36,10 @@ struct Shared {
     read: Mutex<HashMap<RoomId, usize>>,
     stats: Arc<ClusterStats>,
     view: watch::Receiver<ClusterView>,
+    /// Since when the node's monotonic clock counts.
+    began: Instant,
+    /// The node's time of day as it was last checked, if it was right.
+    clock: Mutex<Option<CheckedClock>>,
 }
 
 /// The cluster as this node sees it.
@@ -75,8 +80,17 @@ impl Cluster {
         stats: Arc<ClusterStats>,
         view: watch::Receiver<ClusterView>,
     ) -> Self {
-        let shared =
-            Shared { me, mailbox, admission, under_way: Mutex::default(), read: Mutex::default(), stats, view };
+        let shared = Shared {
+            me,
+            mailbox,
+            admission,
+            under_way: Mutex::default(),
+            read: Mutex::default(),
+            stats,
+            view,
+            began: Instant::now(),
+            clock: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -179,6 +193,29 @@ impl Cluster {
         if let Ok(permit) = self.shared.admission.admit(SIGNAL_BYTES) {
             self.send(NodeMsg::Signal(Box::new(signal), permit));
         }
+    }
+
+    /// Tells whether the time of day of this node can be gone by where a wrong one does harm: the node is a member, its clock was that
+    /// of Redis when they were last compared, and nobody has set it since.
+    pub(in crate::shell) fn has_right_clock(&self, wall_ms: i64) -> bool {
+        let checked = *self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_member = self.shared.view.borrow().standing == Standing::Member;
+        is_member && checked.is_some_and(|checked| checked.has_run_evenly(self.now(wall_ms)))
+    }
+
+    /// Takes note of how the node's clock stood when it was compared with that of Redis.
+    pub(super) fn clock_was_checked(&self, clock: Option<CheckedClock>) {
+        *self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+    }
+
+    /// Returns the time as the node counts it.
+    pub(super) fn now(&self, wall_ms: i64) -> Now {
+        Now { mono_ms: u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX), wall_ms }
+    }
+
+    /// Returns how long the node has lived.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.shared.began.elapsed()
     }
 
     /// Takes note that the node has looked at a request.

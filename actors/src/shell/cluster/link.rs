@@ -33,6 +33,11 @@ impl OwnerLink {
         Activate { owner, epoch: self.with.epoch, tip_hint: self.with.hint }
     }
 
+    /// Tells whether the time of day of this node can be gone by where a wrong one does harm.
+    pub fn has_right_clock(&self, wall_ms: i64) -> bool {
+        self.cluster.has_right_clock(wall_ms)
+    }
+
     /// Says that the log has activated the room.
     pub fn activated(&mut self, fence: Fence, replaced: Replaced, state: &RoomState) {
         let standing = RoomStanding { epoch: fence.epoch, head: state.head, hash: state.hash, floor: state.floor };

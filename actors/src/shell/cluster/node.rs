@@ -15,7 +15,7 @@ use super::shown::Shown;
 use super::stats::ClusterStats;
 use crate::cluster::forwarding::ToForward;
 use crate::cluster::node_core::{AskOwner, Asker, Life, NodeCore, NodeEffect, NodeInput, OwnerEvent};
-use crate::cluster::{Envelope, EnvelopeError, ForwardedWrite, JoinFrom, Lease as NodeLease, NodeRef, Now};
+use crate::cluster::{Envelope, EnvelopeError, ForwardedWrite, JoinFrom, Lease as NodeLease, NodeRef};
 use crate::limits::{NODE_QUEUE_BYTES_MAX, NODE_QUEUE_ENTRIES_MAX};
 use crate::ports::{ClusterPorts, Inbound, InboundEvent, Ownership, Takeovers};
 use crate::shell::admission::{Admission, Lease, Permit, QueueLimits};
@@ -103,7 +103,6 @@ pub struct Node {
     /// What the log is asked in the place of owners.
     pub(super) log_reads: LogReads,
     pub(super) is_over: bool,
-    began: Instant,
     mailbox: mpsc::UnboundedReceiver<NodeMsg>,
     inbound: Box<dyn Inbound>,
     view: watch::Sender<ClusterView>,
@@ -151,7 +150,6 @@ impl Prepared {
             opening: Vec::new(),
             log_reads: LogReads::new(),
             is_over: false,
-            began: Instant::now(),
             mailbox,
             inbound,
             view,
@@ -185,7 +183,7 @@ impl Node {
 
     /// Returns how long nothing is due by the clock.
     fn until_wake(&self) -> Duration {
-        wait(self.core.wakes_at_ms(), self.began.elapsed())
+        wait(self.core.wakes_at_ms(), self.cluster.elapsed())
     }
 
     fn take(&mut self, message: NodeMsg) {
@@ -306,10 +304,7 @@ impl Node {
     pub(super) fn feed(&mut self, input: NodeInput<Waiter>) {
         self.look_at_losses();
         let mut effects = std::mem::take(&mut self.effects);
-        let now = Now {
-            mono_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            wall_ms: self.rooms.now_ms(),
-        };
+        let now = self.cluster.now(self.rooms.now_ms());
         self.core.handle(now, rand::random(), input, &mut effects);
         for effect in effects.drain(..) {
             self.carry_out(effect);
@@ -326,6 +321,7 @@ impl Node {
 
     /// Shows the cluster as it is seen now.
     pub(super) fn show(&mut self) {
+        self.cluster.clock_was_checked(self.core.clock());
         let peer = |(node, peer): (&crate::ports::NodeId, &crate::cluster::ownership::Peer)| PeerView {
             node: NodeRef::new(node.clone(), peer.record.incarnation),
             takes_rooms: peer.record.takes_rooms,

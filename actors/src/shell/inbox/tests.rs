@@ -118,7 +118,7 @@ fn a_slot_that_is_dropped_says_once_to_try_again() {
 fn a_slot_that_answered_says_nothing_more() {
     let inbox = Inbox::new();
     let ack = Ack { seq: Seq::new(3), duplicate: false };
-    slot(&inbox, 1, ReplyKind::Write).write(Ok(ack));
+    slot(&inbox, 1, ReplyKind::Write).write(Ok(ack), Seq::FIRST);
     slot(&inbox, 2, ReplyKind::Write).refuse(Refusal::Busy);
     slot(&inbox, 3, ReplyKind::Join).joined(Err(ErrorFrame::new(ErrorCode::Forbidden, "no")));
     slot(&inbox, 4, ReplyKind::Join).refuse(Refusal::Busy);

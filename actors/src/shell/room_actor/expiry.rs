@@ -1,5 +1,7 @@
 //! What the log does while entries expire.
 
+use std::time::Duration;
+
 use ractor::ActorRef;
 use rollcall_protocol::Seq;
 
@@ -13,9 +15,13 @@ use crate::shell::expiry::{Look, find_expirable_with, keep_snapshot};
 const FOUND: &str = "it was found damaged";
 
 impl RoomActorState {
-    /// Asks the log what may expire.
-    pub(super) fn find_expirable(&self, myself: &ActorRef<RoomMsg>, expirable: Expirable) {
+    /// Asks the log what may expire. In a cluster nothing does by its age while it is not certain that this node's clock is right: what
+    /// a clock that runs ahead lets expire is gone on all nodes.
+    pub(super) fn find_expirable(&self, myself: &ActorRef<RoomMsg>, mut expirable: Expirable) {
         let Some(handle) = self.handle.clone() else { return };
+        if self.link.as_ref().is_some_and(|link| !link.has_right_clock(self.shared.now_ms())) {
+            expirable.made_before_ms = None;
+        }
         let log = self.shared.log();
         let work = async move {
             let look_at_error = |seq, error: &LogError| handle.look_at_error(seq, error);
@@ -54,17 +60,27 @@ impl RoomActorState {
         self.shared.spawn(report(myself.clone(), work, None, RoomMsg::SnapshotKept));
     }
 
-    /// Has deleted what has expired. What stays for now, since the log does not answer or this node ends, the next owner deletes.
-    pub(super) fn drop_expired(&self, floor: Seq) {
+    /// Has deleted what has expired. What stays when this node ends the next owner deletes.
+    pub(super) fn drop_expired(&self, myself: &ActorRef<RoomMsg>, floor: Seq) {
         let Some(handle) = &self.handle else { return };
         let (log, room) = (self.shared.log(), handle.tail.room().clone());
-        self.shared.spawn(async move {
+        let work = async move {
             match log.expire_before(&room, floor).await {
-                Ok(()) => tracing::debug!(%room, floor = floor.get(), "deleted what has expired"),
+                Ok(()) => {
+                    tracing::debug!(%room, floor = floor.get(), "deleted what has expired");
+                    true
+                }
                 Err(error) => {
-                    tracing::warn!(%room, %error, "failed to delete entries that have expired; the next activation tries again");
+                    tracing::warn!(%room, %error, "failed to delete entries that have expired; it is tried again");
+                    false
                 }
             }
-        });
+        };
+        self.shared.spawn(report(myself.clone(), work, false, move |is_done| RoomMsg::Dropped(floor, is_done)));
+    }
+
+    /// Has the room look once more after a while, unless it has ended by then.
+    pub(super) fn retain_after(myself: &ActorRef<RoomMsg>, after_ms: u64) {
+        myself.send_after(Duration::from_millis(after_ms), || RoomMsg::Retain);
     }
 }

@@ -1,6 +1,7 @@
 //! Operators let entries expire: clients are told what is gone and go on with what is kept.
 
 use rollcall_client::{Client, HistoryError, JoinFrom, RoomEvent};
+use rollcall_it::controlled_log::ControlledLog;
 use rollcall_it::server::{TestServer, token, wait_until};
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ async fn a_client_is_told_what_has_expired_and_reads_the_rest() {
     assert_eq!(post(&server, "rooms/general/expire", BEFORE_21).await, expired_21());
     assert_eq!(
         post(&server, "rooms/general/expire", BEFORE_21).await,
-        (200, json!({"room": "general", "changed": false, "floor": null}))
+        (200, json!({"room": "general", "changed": false, "floor": 21}))
     );
 
     let bob = client_of(&server, "bob").await;
@@ -63,6 +64,50 @@ async fn a_client_is_told_what_has_expired_and_reads_the_rest() {
     let server = server.stop().await.start().await;
     let carl = client_of(&server, "carl").await;
     assert_eq!(read_from_start(&carl, 32).await, (vec![(1, 20)], (21..=32).collect()));
+}
+
+#[tokio::test]
+async fn an_operator_is_told_from_where_on_a_room_is_kept_though_the_log_cannot_be_read() {
+    let log = ControlledLog::unplaced();
+    let server = TestServer::build().tuning(|tuning| tuning.wrap_log = log.into_server()).start().await;
+    write_all(&client_of(&server, "ann").await, 29).await;
+    log.appends.hold_next();
+    let (answer, ()) = tokio::join!(post(&server, "rooms/general/expire", BEFORE_21), async {
+        log.appends.until_waiting(1).await;
+        log.fail_reads(usize::MAX);
+        log.appends.release();
+    });
+    log.fail_reads(0);
+    assert_eq!(answer, expired_21());
+}
+
+#[tokio::test]
+async fn an_operator_who_asks_while_the_room_looks_by_itself_is_answered_after_that() {
+    let log = ControlledLog::unplaced();
+    let server = TestServer::build()
+        .config(|config| config.retention.entries_max = Some(20))
+        .tuning(|tuning| tuning.wrap_log = log.into_server())
+        .start()
+        .await;
+    write_all(&client_of(&server, "ann").await, 29).await;
+    assert_eq!(post(&server, "rooms/general/passivate", "").await.0, 202);
+    wait_until("nobody has the room", async || get(&server, "rooms/general").await.1["here"].is_null()).await;
+    // It is activated, and reads of its log what may expire by the setting.
+    let ann = client_of(&server, "ann").await;
+    log.reads.hold();
+    let joined = ann.join("general", JoinFrom::Head);
+    let (answer, joined) = tokio::join!(post(&server, "rooms/general/expire", BEFORE_21), async {
+        log.reads.until_waiting(1).await;
+        log.reads.release();
+        joined.await
+    });
+    joined.unwrap();
+    assert_eq!(answer, expired_21());
+    assert_eq!(
+        get(&server, "rooms/general").await.1["log"]["head"],
+        json!(32),
+        "the room has let some expire before that"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +136,7 @@ async fn bad_requests_change_nothing() {
     assert_eq!(post(&server, "rooms/%00/expire", BEFORE_21).await.0, 400);
     for before in [0, 1] {
         let (status, answer) = post(&server, "rooms/general/expire", &json!({"before": before}).to_string()).await;
-        assert_eq!((status, &answer["changed"]), (200, &json!(false)));
+        assert_eq!((status, &answer["changed"], &answer["floor"]), (200, &json!(false), &json!(1)));
     }
     assert_eq!(get(&server, "rooms/general").await.1["log"]["head"], json!(4));
 }

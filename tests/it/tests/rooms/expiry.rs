@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use rollcall::log::MemoryLog;
+use rollcall_actors::cluster::Standing;
 use rollcall_actors::ports::{LogError, ReadRange};
 use rollcall_actors::room::{ChangeKind, Expirable, LastExpired, Retention};
 use rollcall_actors::shell::{RoomSettings, find_expirable};
 use rollcall_it::scribe::Scribe;
+use rollcall_it::together::Together;
 use rollcall_protocol::{Ack, ErrorCode, Seq};
 
 use super::desk::{Desk, ack, duplicate};
-use super::node::{Node, ROOMY, SHORT_RING, in_time, until};
+use super::node::{NOON_MS, Node, ROOMY, SHORT_RING, in_time, until};
 use super::reader::Reader;
 
 fn keeping(entries_max: u64) -> RoomSettings {
@@ -76,14 +78,80 @@ async fn what_could_not_be_deleted_the_next_owner_deletes() {
     let node = Node::start(SHORT_RING).await;
     let mut ann = Desk::at(&node, "room", "ann");
     ann.write_all(1, 29).await;
-    node.log.fail_expiries(1);
+    node.log.fail_expiries(usize::MAX);
     assert_eq!(expire(&mut ann, 21).await, ack(31));
     let id = ann.ask_join(Some(5), None);
     assert_eq!(ann.joined(id).await.unwrap_err().code, ErrorCode::Expired, "it is there, and nobody gets it");
     give_up(&node, &ann).await;
     assert_eq!(floor_of_log(&node, &ann).await, 1);
+    node.log.fail_expiries(0);
     assert_eq!(ann.view().await.floor, Seq::new(21));
     until_log_begins_at(&node, &ann, 21).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_deleted_the_same_owner_deletes_and_counts_once() {
+    let node = Node::start(SHORT_RING).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    ann.write_all(1, 29).await;
+    node.log.fail_expiries(1);
+    assert_eq!(expire(&mut ann, 21).await, ack(31));
+    assert_eq!(node.directory.expired(), 20);
+    until_log_begins_at(&node, &ann, 21).await;
+    assert_eq!((node.log.activations_so_far(), node.directory.expired()), (1, 20), "it is the same owner still");
+    assert_eq!(expire(&mut ann, 25).await, ack(32));
+    assert_eq!(node.directory.expired(), 24);
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn looking_often(entries_max: Option<u64>, age_max_ms: i64) -> RoomSettings {
+    let retention = Retention { entries_max, age_max_ms: Some(age_max_ms.cast_unsigned()) };
+    RoomSettings { retention, retention_look: Duration::from_millis(64), ..ROOMY }
+}
+
+#[tokio::test]
+async fn a_member_of_a_cluster_lets_expire_what_has_come_of_age() {
+    let together = Together::at(NOON_MS);
+    let (node, _clock) = Node::join_by_clock(&together, "a", looking_often(None, 1)).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    for n in 1..=29 {
+        ann.persist(n, "old in a moment").await;
+    }
+    in_time(async {
+        while floor_of_log(&node, &ann).await < 30 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// What goes by its number shows that the room was looked at; by its age more would go.
+#[tokio::test]
+async fn a_node_whose_clock_was_set_ahead_lets_nothing_expire_by_its_age() {
+    let together = Together::at(NOON_MS);
+    let (node, clock) = Node::join_by_clock(&together, "a", looking_often(Some(40), HOUR_MS)).await;
+    let mut ann = Desk::at(&node, "room", "ann");
+    for n in 1..=29 {
+        ann.persist(n, "young").await;
+    }
+    // Nobody has compared it with Redis's when it is gone by for the first time.
+    clock.set(2 * HOUR_MS);
+    for n in 30..=49 {
+        ann.persist(n, "made two hours later, as it seems").await;
+    }
+    until_kept_from(&mut ann, 10).await;
+    node.see(|view| matches!(view.standing, Standing::ClockWrong { .. })).await;
+    for n in 50..=59 {
+        ann.persist(n, "to a node that takes no further rooms").await;
+    }
+    until_kept_from(&mut ann, 17).await;
+    let view = ann.view().await;
+    assert!(view.head.since(view.floor.previous()) >= 40 && view.floor < Seq::new(30), "{view:?}");
+}
+
+async fn until_kept_from(desk: &mut Desk, floor: u64) {
+    in_time(async { while desk.view().await.floor < Seq::new(floor) {} }).await;
 }
 
 #[tokio::test]

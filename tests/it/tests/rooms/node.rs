@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rollcall::cluster::LocalOwnership;
@@ -44,15 +45,22 @@ impl Clock for Noon {
     }
 }
 
-/// A clock beside that of a cluster.
-struct Ahead {
+/// A clock beside that of a cluster, which can be set.
+pub struct Ahead {
     of: LocalOwnership,
-    by_ms: i64,
+    by_ms: AtomicI64,
+}
+
+impl Ahead {
+    /// Sets it so many milliseconds ahead.
+    pub fn set(&self, by_ms: i64) {
+        self.by_ms.store(by_ms, Ordering::SeqCst);
+    }
 }
 
 impl Clock for Ahead {
     fn now_ms(&self) -> i64 {
-        i64::try_from(self.of.now_ms()).unwrap() + self.by_ms
+        i64::try_from(self.of.now_ms()).unwrap() + self.by_ms.load(Ordering::SeqCst)
     }
 }
 
@@ -95,10 +103,22 @@ impl Node {
 
     /// Starts a node of a cluster, whose clock is so many milliseconds ahead of that of the others.
     pub async fn come(cluster: &Together, ports_between: ClusterPorts, settings: RoomSettings, ahead_ms: i64) -> Self {
+        let clock = Ahead { of: cluster.ownership.clone(), by_ms: AtomicI64::new(ahead_ms) };
+        Self::come_by(cluster, ports_between, settings, Arc::new(clock)).await
+    }
+
+    /// Starts a node of a cluster, and waits until it is a member; returns its clock, too.
+    pub async fn join_by_clock(cluster: &Together, name: &str, settings: RoomSettings) -> (Self, Arc<Ahead>) {
+        let clock = Arc::new(Ahead { of: cluster.ownership.clone(), by_ms: AtomicI64::new(0) });
+        let node = Self::come_by(cluster, cluster.ports(name), settings, Arc::clone(&clock)).await;
+        node.see(|view| view.standing == Standing::Member).await;
+        (node, clock)
+    }
+
+    async fn come_by(cluster: &Together, between: ClusterPorts, settings: RoomSettings, clock: Arc<Ahead>) -> Self {
         let (log, ports) = controlled(Arc::clone(&cluster.log) as Arc<dyn Log>);
-        let clock = Arc::new(Ahead { of: cluster.ownership.clone(), by_ms: ahead_ms });
         let ports = Ports { clock, ..ports };
-        let directory = Directory::start_in_cluster(ports, settings, ports_between).await.unwrap();
+        let directory = Directory::start_in_cluster(ports, settings, between).await.unwrap();
         Self { log, directory }
     }
 
