@@ -28,6 +28,10 @@ pub struct LogStats {
     pub reopens: u64,
     /// Appends that were refused: for lack of space, or by the servers.
     pub refused: u64,
+    /// Appends whose outcome was unknown for a while, of the CQL log, and that proved to be applied.
+    pub settled_applied: u64,
+    /// Appends whose outcome was unknown for a while, of the CQL log, and that proved not to be applied.
+    pub settled_not_applied: u64,
     /// Time that commits took (write, sync, apply; in the CQL log all that the append's caller waited for), in microseconds.
     pub commit_us: u64,
     /// Commits by their time: one count for each bound of [`COMMIT_BUCKETS_US`], and one for the rest.
@@ -53,6 +57,8 @@ pub(in crate::log) struct Counters {
     pub failures: AtomicU64,
     pub reopens: AtomicU64,
     pub refused: AtomicU64,
+    pub settled_applied: AtomicU64,
+    pub settled_not_applied: AtomicU64,
     commit_us: AtomicU64,
     commits_by_time: [AtomicU64; COMMIT_BUCKETS_US.len() + 1],
 }
@@ -79,6 +85,8 @@ impl Counters {
             failures: self.failures.load(Relaxed),
             reopens: self.reopens.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            settled_applied: self.settled_applied.load(Relaxed),
+            settled_not_applied: self.settled_not_applied.load(Relaxed),
             commit_us: self.commit_us.load(Relaxed),
             commits_by_time: std::array::from_fn(|bucket| self.commits_by_time[bucket].load(Relaxed)),
         }

@@ -21,6 +21,8 @@ pub struct Figures {
     pub rooms_damaged: u64,
     /// Entries committed, by the number of their kind less one.
     pub committed: [u64; Kind::ALL.len()],
+    /// Entries that rooms have let expire.
+    pub expired: u64,
     /// Syncs of the log.
     pub log_syncs: u64,
     /// Entries that those syncs made durable.
@@ -33,6 +35,8 @@ pub struct Figures {
     pub log_appends: u64,
     /// Appends that the log refused.
     pub log_refused_appends: u64,
+    /// Appends whose outcome was unknown for a while: those that were applied, and those that were not.
+    pub log_settled_appends: [u64; 2],
     /// Activations that the log committed.
     pub log_activations: u64,
     /// Entries whose bodies a redaction took off the log.
@@ -78,6 +82,11 @@ impl Collector for FiguresCollector {
         }
         let counters = [
             (
+                "rollcall_entries_expired",
+                "Entries that the rooms owned here have let expire; the log deletes them after that.",
+                figures.expired,
+            ),
+            (
                 "rollcall_log_syncs",
                 "Commits of the log: in the embedded one each is a sync to disk, for all rooms that wait; in the CQL one an append.",
                 figures.log_syncs,
@@ -122,6 +131,11 @@ impl Collector for FiguresCollector {
         for (kind, count) in Kind::ALL.into_iter().zip(figures.committed) {
             let label = [("kind", super::kind_name(kind))];
             ConstCounter::new(count).encode(committed.encode_family(&label)?)?;
+        }
+        let help = "Appends to the CQL log whose outcome was unknown for a while, by what it proved to be.";
+        let mut settled = encoder.encode_descriptor("rollcall_log_settled_appends", help, None, MetricType::Counter)?;
+        for (outcome, count) in ["applied", "not_applied"].into_iter().zip(figures.log_settled_appends) {
+            ConstCounter::new(count).encode(settled.encode_family(&[("outcome", outcome)])?)?;
         }
         let help = "How long commits took: of the embedded log, to write and sync a group; of the CQL log, an append until its outcome \
                     was known.";

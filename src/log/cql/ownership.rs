@@ -46,6 +46,8 @@ struct Waiting {
     deadline: Instant,
     since: Instant,
     entries: u64,
+    /// Whether nobody knew for a while what became of it.
+    was_unknown: bool,
     answer: oneshot::Sender<AppendOutcome>,
 }
 
@@ -106,7 +108,7 @@ impl Ownership {
         let ticket = desk.last_ticket;
         let deadline = since + self.options.append_deadline;
         let count = entries.len() as u64;
-        desk.waiting.push_back(Waiting { ticket, deadline, since, entries: count, answer });
+        desk.waiting.push_back(Waiting { ticket, deadline, since, entries: count, was_unknown: false, answer });
         self.handle(&mut desk, Input::Append { ticket, entries });
         if desk.to_run.is_some() && !desk.is_driven {
             desk.is_driven = true;
@@ -137,6 +139,12 @@ impl Ownership {
             let Some(answer) = answer else { continue };
             if let Answer::Unknown(reason) = &answer {
                 tracing::debug!(room = %self.room, attempt, reason, "a statement's outcome is unknown");
+            }
+            if matches!((&statement, &answer), (Statement::Append { .. }, Answer::Unknown(_))) {
+                // Appends are sent in their order, one at a time.
+                if let Some(waiting) = self.lock().waiting.front_mut() {
+                    waiting.was_unknown = true;
+                }
             }
             let redacts = matches!(statement, Statement::Redact { .. } | Statement::RedactEdit { .. });
             if redacts && answer == Answer::Applied {
@@ -184,6 +192,14 @@ impl Ownership {
     fn settle(&self, desk: &mut Desk, ticket: Ticket, outcome: AppendOutcome) {
         let place = desk.waiting.iter().position(|waiting| waiting.ticket == ticket);
         let waiting = place.and_then(|place| desk.waiting.remove(place)).expect("an append is settled once");
+        if waiting.was_unknown {
+            match &outcome {
+                AppendOutcome::Committed => self.counters.settled_applied.fetch_add(1, Relaxed),
+                AppendOutcome::NotCommitted(_) => self.counters.settled_not_applied.fetch_add(1, Relaxed),
+                // It is unknown still, and counts as a failure.
+                AppendOutcome::Unknown(_) => 0,
+            };
+        }
         match &outcome {
             AppendOutcome::Committed => {
                 self.counters.committed(waiting.since.elapsed());

@@ -17,6 +17,13 @@ const REFUSALS: &str = "rollcall_refusals_total";
 /// The label of those whose outcome the server could not tell.
 const UNKNOWN: &str = "code=\"outcome_unknown\"";
 
+/// Appends whose outcome was unknown for a while.
+const SETTLED: &str = "rollcall_log_settled_appends_total";
+
+/// The labels of those that proved to be applied, and of those that did not.
+const APPLIED: &str = "outcome=\"applied\"";
+const NOT_APPLIED: &str = "outcome=\"not_applied\"";
+
 /// How often nodes are asked.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -34,6 +41,10 @@ pub struct Counted {
     pub fenced: u64,
     /// Answers that said that the outcome is unknown.
     pub unknown_answers: u64,
+    /// Appends whose outcome was unknown for a while, and that the log proved to have applied.
+    pub appends_settled_applied: u64,
+    /// Appends whose outcome was unknown for a while, and that the log proved not to have applied.
+    pub appends_settled_not_applied: u64,
 }
 
 impl Counters {
@@ -47,6 +58,8 @@ impl Counters {
             let counted = Counted {
                 fenced: metrics.count(FENCED).unwrap_or_default(),
                 unknown_answers: metrics.count_of(REFUSALS, UNKNOWN).unwrap_or_default(),
+                appends_settled_applied: metrics.count_of(SETTLED, APPLIED).unwrap_or_default(),
+                appends_settled_not_applied: metrics.count_of(SETTLED, NOT_APPLIED).unwrap_or_default(),
             };
             self.note(&node.name, life, counted);
         }
@@ -67,6 +80,8 @@ impl Counters {
         self.seen.borrow().values().fold(Counted::default(), |sum, counted| Counted {
             fenced: sum.fenced + counted.fenced,
             unknown_answers: sum.unknown_answers + counted.unknown_answers,
+            appends_settled_applied: sum.appends_settled_applied + counted.appends_settled_applied,
+            appends_settled_not_applied: sum.appends_settled_not_applied + counted.appends_settled_not_applied,
         })
     }
 
@@ -82,10 +97,13 @@ mod tests {
     #[test]
     fn each_life_of_a_node_counts_from_zero() {
         let counters = Counters::default();
-        let counted = |fenced| Counted { fenced, unknown_answers: 1 };
+        let counted =
+            |fenced| Counted { fenced, unknown_answers: 1, appends_settled_applied: 2, appends_settled_not_applied: 3 };
         for (node, life, fenced) in [("n1", 1, 2), ("n1", 1, 5), ("n2", 1, 1), ("n1", 2, 3)] {
             counters.note(node, life, counted(fenced));
         }
-        assert_eq!(counters.total(), Counted { fenced: 9, unknown_answers: 3 });
+        let expected =
+            Counted { fenced: 9, unknown_answers: 3, appends_settled_applied: 6, appends_settled_not_applied: 9 };
+        assert_eq!(counters.total(), expected);
     }
 }

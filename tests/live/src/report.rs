@@ -46,6 +46,11 @@ pub struct Report {
     pub unknown_absent: u64,
     /// Answers of nodes that said that the outcome is unknown; at least so many.
     pub unknown_answers: u64,
+    /// Appends of which a node did not know for a while what became of them, and that the log proved to have applied, as nodes counted
+    /// them; at least so many. One append holds many writes, of which none needs to have been unknown to its client.
+    pub appends_settled_applied: u64,
+    /// The same, that the log proved not to have applied.
+    pub appends_settled_not_applied: u64,
     /// Owners that were fenced, as they counted it; at least so many.
     pub owners_fenced: u64,
     /// Owners that wrote something that is stored, all rooms together.
@@ -136,7 +141,7 @@ impl Report {
             writeln!(out, "| {kind} | {count} | {owners_fenced} | {silence_ms_max:.0} ms |")?;
         }
         writeln!(out, "\n| | |\n|---|---|")?;
-        let rows: [(&str, String); 10] = [
+        let rows: [(&str, String); 11] = [
             ("faults", self.faults.values().map(|suffering| suffering.count).sum::<u64>().to_string()),
             ("writes acknowledged, of all", format!("{} of {}", self.acked, self.sent)),
             ("refused for good", self.refused.to_string()),
@@ -146,6 +151,10 @@ impl Report {
                     "{}: {} had been stored, {} had not; {} answers said so",
                     self.unknown, self.unknown_stored, self.unknown_absent, self.unknown_answers
                 ),
+            ),
+            (
+                "appends unknown to their node, and settled",
+                format!("{} applied, {} not applied", self.appends_settled_applied, self.appends_settled_not_applied),
             ),
             ("owners fenced", self.owners_fenced.to_string()),
             ("owners that stored something", self.owners.to_string()),
@@ -213,6 +222,8 @@ mod tests {
             unknown: 5,
             unknown_stored: 3,
             unknown_absent: 2,
+            appends_settled_applied: 8,
+            appends_settled_not_applied: 9,
             steps: vec![StepReport {
                 began_us: 1_500_000,
                 faults: vec!["n1 killed".to_owned(), "Redis flushed".to_owned()],
@@ -229,6 +240,7 @@ mod tests {
         for line in [
             "| kill | 2 | 4 | 3142 ms |",
             "| unknown outcomes resolved | 5: 3 had been stored, 2 had not; 0 answers said so |",
+            "| appends unknown to their node, and settled | 8 applied, 9 not applied |",
             "- acked_is_stored: lost\n  the write",
             "3 nodes, a Redis Cluster, 0 Cassandra",
             "| 1.5 s | n1 killed; Redis flushed | 0 ms | 0 ms |",
@@ -247,6 +259,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["faults"]["kill"]["count"], 2);
         assert_eq!(json["redis"], "cluster");
+        assert_eq!((&json["appends_settled_applied"], &json["appends_settled_not_applied"]), (&8.into(), &9.into()));
         assert_eq!(json["anomalies"].as_array().unwrap().len(), 1);
         assert!(folder.path().join("report.md").is_file());
     }

@@ -276,6 +276,8 @@ impl Live<'_> {
         (report.unknown, report.unknown_stored) = (tally.unknown.get(), tally.unknown_stored.get());
         report.unknown_absent = report.unknown - report.unknown_stored;
         (report.owners_fenced, report.unknown_answers) = (counted.fenced, counted.unknown_answers);
+        report.appends_settled_applied = counted.appends_settled_applied;
+        report.appends_settled_not_applied = counted.appends_settled_not_applied;
         (report.owners, report.deliveries) = (verdict.summary.owners, verdict.summary.deliveries);
         report.stored = verdict.summary.stored;
         report.ack_ms = tally.ack.borrow().quantiles();
@@ -340,15 +342,19 @@ fn told(step: &Step) -> String {
 /// Returns what should have happened, so often, and did not.
 fn missing(report: &Report, is_cluster: bool, at_least: u64) -> Vec<String> {
     let mut missing = Vec::new();
-    let mut ask_for = |what: &str, count: u64, about: &str| {
+    let mut ask_for = |what: &str, count: u64, at_least: u64, about: &str| {
         if count < at_least {
             missing
                 .push(format!("{what}: {count}, and {at_least} were asked for, so too little about {about} is proved"));
         }
     };
-    ask_for("writes with an unknown outcome", report.unknown, "lost answers");
+    // What a client did not know, by writes, and what a node did not know, by appends, are two things: an answer is lost on the way to the
+    // client though its node had it, and a node settles an append before any client has waited too long. So each is asked for.
+    ask_for("writes with an unknown outcome", report.unknown, at_least, "lost answers");
+    let settled = report.appends_settled_applied + report.appends_settled_not_applied;
+    ask_for("appends of an unknown outcome that were settled", settled, at_least.min(1), "answers that the log lost");
     if is_cluster {
-        ask_for("owners that were fenced", report.owners_fenced, "replaced owners");
+        ask_for("owners that were fenced", report.owners_fenced, at_least, "replaced owners");
     }
     missing
 }
@@ -359,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_run_with_fewer_than_were_asked_for_proves_nothing() {
-        let report = Report { unknown: 10, owners_fenced: 9, ..Report::default() };
+        let report = Report { unknown: 10, owners_fenced: 9, appends_settled_applied: 1, ..Report::default() };
         assert_eq!(missing(&report, true, 9), [""; 0]);
         let missing = missing(&report, true, 10);
         assert_eq!(missing.len(), 1);
@@ -368,8 +374,12 @@ mod tests {
 
     #[test]
     fn a_run_without_unknowns_or_fenced_owners_proves_nothing() {
-        let report = Report { unknown: 1, owners_fenced: 1, ..Report::default() };
+        let report = Report { unknown: 1, owners_fenced: 1, appends_settled_not_applied: 1, ..Report::default() };
         assert!(missing(&report, true, 1).is_empty());
+        let none_settled = Report { appends_settled_not_applied: 0, unknown: 99, ..report.clone() };
+        assert_eq!(missing(&none_settled, true, 1).len(), 1, "what clients did not know is another thing");
+        let applied = Report { appends_settled_applied: 1, ..none_settled };
+        assert!(missing(&applied, true, 1).is_empty());
         assert_eq!(missing(&Report { unknown: 0, ..report.clone() }, true, 1).len(), 1);
         assert_eq!(missing(&Report { owners_fenced: 0, ..report.clone() }, true, 1).len(), 1);
         assert!(missing(&Report { owners_fenced: 0, ..report }, false, 1).is_empty());

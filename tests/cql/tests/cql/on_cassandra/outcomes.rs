@@ -69,6 +69,12 @@ impl Distant {
         self.proxy.cut();
     }
 
+    /// Appends that were unknown for a while, and proved to be applied or not.
+    fn settled(&self) -> (u64, u64) {
+        let stats = self.log.stats();
+        (stats.settled_applied, stats.settled_not_applied)
+    }
+
     async fn stored(&self) -> Vec<Entry> {
         let entries = read_all(&*self.keyspace.log(), &self.scribe.room).await;
         assert_chained(&self.scribe.room, &entries);
@@ -91,6 +97,7 @@ async fn the_answer_was_lost_and_the_append_was_not() {
     stays_unknown(&mut append).await;
     distant.heal();
     assert_eq!(append.await.unwrap(), AppendOutcome::Committed);
+    assert_eq!(distant.settled(), (1, 0));
     let more = distant.scribe.commit_messages(&distant.log, 1).await;
     assert_eq!(distant.stored().await, [distant.stored.clone(), entries, more].concat());
 }
@@ -131,6 +138,7 @@ async fn the_append_was_lost_and_then_another_owner_came() {
     let others = distant.taken_over().await;
     distant.heal();
     assert_eq!(append.await.unwrap(), FENCED, "others have its numbers");
+    assert_eq!(distant.settled(), (0, 1));
     assert_eq!(distant.stored().await, [distant.stored.clone(), others].concat());
 }
 
