@@ -47,6 +47,14 @@ impl Limits {
 
     /// As little as shows that a weakening breaks a promise.
     pub fn of_weakening(weakening: Weakening) -> Self {
-        Self { snapshots: u8::from(weakening == Weakening::SnapshotTrustedBeyondItsPrefix), ..Self::bounded() }
+        let bounded = Self::bounded();
+        match weakening {
+            Weakening::SnapshotTrustedBeyondItsPrefix => Self { snapshots: 1, ..bounded },
+            // Harm comes of a hint alone, and the harmless one is to have one to fail by.
+            Weakening::NextBucketOpenedByHint | Weakening::FullBucketNotFenced => {
+                Self { told_by_redis: Self::full().told_by_redis, ..bounded }
+            }
+            _ => bounded,
+        }
     }
 }

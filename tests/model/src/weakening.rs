@@ -25,11 +25,13 @@ pub enum Weakening {
     SnapshotTrustedBeyondItsPrefix,
     /// A full bucket is not fenced on the way to the next one.
     FullBucketNotFenced,
+    /// Who is told by Redis that the log has a bucket opens that one, without looking whether the one before is full.
+    NextBucketOpenedByHint,
 }
 
 impl Weakening {
     /// Every weakening.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoFenceOnAppend,
         Self::NoSequenceCondition,
         Self::RedisEpochTrusted,
@@ -41,10 +43,13 @@ impl Weakening {
         Self::NoDedupe,
         Self::SnapshotTrustedBeyondItsPrefix,
         Self::FullBucketNotFenced,
+        Self::NextBucketOpenedByHint,
     ];
 
     /// Tells whether it does no harm, as far as is known: a full bucket takes no append whoever's it is, because of its last
-    /// number. So it is explored to the end too.
+    /// number, and of two who open the next one the second is told that it is there. So it is explored to the end too. What the roll
+    /// rests on is that the bucket was seen to be full: without that, even one that was fenced leaves a gap, as
+    /// [`Weakening::NextBucketOpenedByHint`] shows.
     pub fn is_harmless(self) -> bool {
         self == Self::FullBucketNotFenced
     }

@@ -31,6 +31,21 @@ fn what_is_weakened_is_caught() {
 }
 
 #[test]
+fn the_next_bucket_rests_on_the_one_before_being_full_and_not_on_its_fence() {
+    let limits = Limits { told_by_redis: vec![(1, 0), (2, 1)], ..small() };
+    let opened_by_hint = Cluster { limits: limits.clone(), weakening: Some(Weakening::NextBucketOpenedByHint) };
+    let exploration = find_shortest(&opened_by_hint);
+    let broken: Vec<_> = exploration.broken.iter().map(|(promise, _)| *promise).collect();
+    assert_eq!(broken, ["numbers have no gap"], "{exploration}");
+
+    let limits = Limits { lost_replies: 0, ..limits };
+    let not_fenced = Cluster { limits, weakening: Some(Weakening::FullBucketNotFenced) };
+    let exploration = explore(&not_fenced, 2);
+    assert!(exploration.broken.is_empty(), "{exploration}");
+    assert!(exploration.met.contains(&"a bucket is full and the next one open"), "{exploration}");
+}
+
+#[test]
 fn an_exploration_tells_what_it_has_found() {
     let exploration = find_shortest(&Cluster { limits: small(), weakening: Some(Weakening::AckBeforeCommit) });
     let told = exploration.to_string();
