@@ -50,10 +50,7 @@ impl Limits {
         let bounded = Self::bounded();
         match weakening {
             Weakening::SnapshotTrustedBeyondItsPrefix => Self { snapshots: 1, ..bounded },
-            // Harm comes of a hint alone, and the harmless one is to have one to fail by.
-            Weakening::NextBucketOpenedByHint | Weakening::FullBucketNotFenced => {
-                Self { told_by_redis: Self::full().told_by_redis, ..bounded }
-            }
+            Weakening::NextBucketOpenedByHint => Self { told_by_redis: Self::full().told_by_redis, ..bounded },
             _ => bounded,
         }
     }
