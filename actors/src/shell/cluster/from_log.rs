@@ -17,9 +17,8 @@ use crate::shell::activation::{LogState, read_state};
 use crate::shell::joins::{check_in_log, forbidden, may_join, own_hash, unreadable};
 use crate::shell::request::{JoinRequest, diverged};
 
-/// Rooms whose states are read from the log at once. Such a read is mostly a wait: three round trips to the log's servers, of some
-/// milliseconds each. Sixteen of them go through the rooms of a node that has lost Redis at more than a thousand a second, and hold no more
-/// than a page of a megabyte each, beside the states.
+/// Rooms whose states are read from the log at once. Such a read is mostly a wait, of three round trips to the log's
+/// servers or more, and holds no more than a page of a megabyte beside the state.
 const READS_MAX: usize = 16;
 
 /// Whoever asks the log has asked the room this long before: a read that began no longer ago knows all that was answered before that.

@@ -9,6 +9,7 @@ mod cluster_backup;
 mod cluster_input;
 mod cluster_log;
 mod cluster_redis;
+mod cluster_snapshots;
 mod damage;
 mod desk;
 mod drain;

@@ -104,19 +104,29 @@ impl Node {
     /// Starts a node of a cluster, whose clock is so many milliseconds ahead of that of the others.
     pub async fn come(cluster: &Together, ports_between: ClusterPorts, settings: RoomSettings, ahead_ms: i64) -> Self {
         let clock = Ahead { of: cluster.ownership.clone(), by_ms: AtomicI64::new(ahead_ms) };
-        Self::come_by(cluster, ports_between, settings, Arc::new(clock)).await
+        let log = Arc::clone(&cluster.log) as Arc<dyn Log>;
+        Self::come_by(log, ports_between, settings, Arc::new(clock)).await
     }
 
     /// Starts a node of a cluster, and waits until it is a member; returns its clock, too.
     pub async fn join_by_clock(cluster: &Together, name: &str, settings: RoomSettings) -> (Self, Arc<Ahead>) {
         let clock = Arc::new(Ahead { of: cluster.ownership.clone(), by_ms: AtomicI64::new(0) });
-        let node = Self::come_by(cluster, cluster.ports(name), settings, Arc::clone(&clock)).await;
+        let log = Arc::clone(&cluster.log) as Arc<dyn Log>;
+        let node = Self::come_by(log, cluster.ports(name), settings, Arc::clone(&clock)).await;
         node.see(|view| view.standing == Standing::Member).await;
         (node, clock)
     }
 
-    async fn come_by(cluster: &Together, between: ClusterPorts, settings: RoomSettings, clock: Arc<Ahead>) -> Self {
-        let (log, ports) = controlled(Arc::clone(&cluster.log) as Arc<dyn Log>);
+    /// Starts a node of a cluster that sees the log in its own way, and waits until it is a member.
+    pub async fn join_with_log(cluster: &Together, name: &str, settings: RoomSettings, log: Arc<dyn Log>) -> Self {
+        let clock = Ahead { of: cluster.ownership.clone(), by_ms: AtomicI64::new(0) };
+        let node = Self::come_by(log, cluster.ports(name), settings, Arc::new(clock)).await;
+        node.see(|view| view.standing == Standing::Member).await;
+        node
+    }
+
+    async fn come_by(log: Arc<dyn Log>, between: ClusterPorts, settings: RoomSettings, clock: Arc<Ahead>) -> Self {
+        let (log, ports) = controlled(log);
         let ports = Ports { clock, ..ports };
         let directory = Directory::start_in_cluster(ports, settings, between).await.unwrap();
         Self { log, directory }
