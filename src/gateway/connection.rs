@@ -276,7 +276,7 @@ impl Connection {
         self.open -= 1;
         match reply {
             Reply::Write { answer, began, .. } => {
-                self.written(id, answer.map_err(|refusal| refusal.to_frame(true)), began)
+                self.written(id, answer.map_err(|refusal| refusal.to_frame(true)), began);
             }
             Reply::Forwarded { answer, began } => self.written(id, answer, began),
             Reply::Joined(result) => self.joined(id, *result),
