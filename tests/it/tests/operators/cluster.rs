@@ -125,17 +125,18 @@ async fn a_room_is_moved_to_the_node_that_is_named_and_goes_on_there() {
     assert_eq!(post(&cluster.nodes[owner], "rooms/general/move", &to(names[owner])).await.0, 409);
     assert_eq!(post(&cluster.nodes[owner], "rooms/general/move", &to("a b")).await.0, 400);
     assert_eq!(post(&cluster.nodes[owner], "rooms/general/move", "{\"too\":\"b\"}").await.0, 400);
+    let epoch = async |at: usize| get(&cluster.nodes[at], "rooms/general").await.1["log"]["epoch"].as_u64().unwrap();
+    let passivated = epoch(owner).await;
     assert_eq!(post(&cluster.nodes[owner], "rooms/general/passivate", "").await.0, 202);
     // Whoever reads it has it activated again, here or there.
     let role = async |at: usize| get(&cluster.nodes[at], "rooms/general").await.1["here"]["role"].clone();
-    wait_until("the room has an owner again", async || {
+    wait_until("the room has another owner", async || {
         let roles = [role(0).await, role(1).await];
-        roles.contains(&json!("owner")) && roles.contains(&json!("replica"))
+        roles.contains(&json!("owner")) && roles.contains(&json!("replica")) && epoch(owner).await > passivated
     })
     .await;
     let owner = usize::from(role(1).await == json!("owner"));
 
-    let epoch = async |at: usize| get(&cluster.nodes[at], "rooms/general").await.1["log"]["epoch"].as_u64().unwrap();
     let before = epoch(owner).await;
     let sending = tokio::spawn({
         let room = rooms[0].writer();
