@@ -71,7 +71,7 @@ impl fmt::Debug for FiguresCollector {
 impl Collector for FiguresCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let figures = (self.read)();
-        let damaged = "Rooms whose log was found damaged: they take no writes, and show what comes before the damage.";
+        let damaged = "Rooms whose log was found damaged by this server: it writes nothing to those that it owns, and shows what comes before the damage.";
         let gauges = [
             ("rollcall_rooms", "Rooms in memory.", figures.rooms),
             ("rollcall_rooms_damaged", damaged, figures.rooms_damaged),

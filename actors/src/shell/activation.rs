@@ -6,6 +6,7 @@ use rollcall_protocol::{Epoch, NUMBER_MAX, RoomId, Seq};
 
 use crate::ports::{Activate, Activated, Fence, Log, LogError, ReadRange, Replaced, StoredSnapshot};
 use crate::room::{RoomState, snapshot};
+use crate::shell::damage::DamageFound;
 
 /// Entries that are read at once while a state is rebuilt: of most rooms all since the newest snapshot.
 const REPLAY_ENTRIES_MAX: usize = 4 * BATCH_ENTRIES_MAX;
@@ -72,34 +73,52 @@ pub async fn activate(log: &dyn Log, room: &RoomId, with: Activate) -> Result<Ac
     let Activated { tail, replaced } = match activated {
         Ok(activated) => activated,
         Err(LogError::Damaged(reason)) => {
-            let LogState { epoch, state, .. } = read_state(log, room).await?;
-            return Err(ActivationError::Damaged(DamagedRoom::after(state, epoch, reason)));
+            let LogState { epoch, state, is_damaged } = read_state(log, room).await?;
+            let mut damaged = DamagedRoom::after(state, epoch, reason);
+            if !is_damaged {
+                // Under a snapshot: all that is known is that the last entry is none to build on.
+                damaged.entry = damaged.state.head;
+            }
+            return Err(ActivationError::Damaged(damaged));
         }
         Err(error) => return Err(error.into()),
     };
-    let rebuilt = match newest? {
-        Some(newest) if newest.seq > tail.last_seq => rebuild(log, room, tail.last_seq).await,
-        newest => match rebuild_from(log, room, newest, tail.last_seq).await {
+    let fence = tail.fence;
+    let error = match rebuild_fenced(log, room, newest, tail.last_seq).await {
+        Ok(Rebuilt { state, last_snapshot, damage: None, .. }) => {
+            return Ok(Activation { fence, replaced, state, last_snapshot });
+        }
+        Ok(Rebuilt { state, damage: Some(reason), .. }) => {
+            ActivationError::Damaged(DamagedRoom::after(state, fence.epoch, reason))
+        }
+        Err(error) => error.into(),
+    };
+    log.release(room, fence);
+    Err(error)
+}
+
+/// Rebuilds the state of a room that was just fenced, from what was read meanwhile as its newest snapshot.
+async fn rebuild_fenced(
+    log: &dyn Log,
+    room: &RoomId,
+    newest: Result<Option<StoredSnapshot>, LogError>,
+    through: Seq,
+) -> Result<Rebuilt, LogError> {
+    match newest? {
+        Some(newest) if newest.seq > through => rebuild(log, room, through).await,
+        newest => match rebuild_from(log, room, newest, through).await {
             // The owner before has stored another one meanwhile, and let entries expire.
-            Err(LogError::Expired { .. }) => rebuild(log, room, tail.last_seq).await,
+            Err(LogError::Expired { .. }) => rebuild(log, room, through).await,
             rebuilt => rebuilt,
         },
-    };
-    let Rebuilt { state, last_snapshot, damage, .. } = rebuilt?;
-    match damage {
-        None => Ok(Activation { fence: tail.fence, replaced, state, last_snapshot }),
-        Some(reason) => {
-            log.release(room, tail.fence);
-            Err(ActivationError::Damaged(DamagedRoom::after(state, tail.fence.epoch, reason)))
-        }
     }
 }
 
-/// As above, of a room of which an entry is known that was damaged a while ago. It may lie below the newest snapshot, where activation
-/// does not look: unless it is whole by now, the room is not activated.
+/// As above, of a room of which entries are known that were damaged a while ago. They may lie below the newest snapshot, where activation
+/// does not look: unless they are whole by now, the room is not activated.
 ///
 /// # Errors
-/// As above.
+/// As above, and `Damaged` where they are not.
 ///
 /// # Cancel safety
 /// As above.
@@ -107,15 +126,15 @@ pub(super) async fn activate_suspected(
     log: &dyn Log,
     room: &RoomId,
     with: Activate,
-    suspect: Option<Seq>,
+    suspect: Option<DamageFound>,
 ) -> Result<Activation, ActivationError> {
     let activation = activate(log, room, with).await?;
-    let Some(entry) = suspect else { return Ok(activation) };
+    let Some(found) = suspect else { return Ok(activation) };
     let fence = activation.fence;
-    let error = match look_again(log, room, entry, activation.state.head).await {
+    let error = match look_again(log, room, &found, activation.state.head).await {
         Ok(None) => return Ok(activation),
         Ok(Some(reason)) => {
-            let room = DamagedRoom { entry, reason, epoch: fence.epoch, state: activation.state };
+            let room = DamagedRoom { entry: found.entry, reason, epoch: fence.epoch, state: activation.state };
             ActivationError::Damaged(Box::new(room))
         }
         Err(error) => error.into(),
@@ -124,8 +143,8 @@ pub(super) async fn activate_suspected(
     Err(error)
 }
 
-/// Looks whether an entry that was found damaged is what was written by now, and the one after it fits it. Says what is wrong; nothing
-/// where they are whole, have expired, or lie above the head.
+/// Looks whether all is what was written from the first entry that was found damaged to the one after the last such. Says what is wrong;
+/// nothing where they are whole, have expired, or lie above the head.
 ///
 /// # Errors
 /// Where the log is unavailable.
@@ -135,12 +154,13 @@ pub(super) async fn activate_suspected(
 pub(super) async fn look_again(
     log: &dyn Log,
     room: &RoomId,
-    entry: Seq,
+    found: &DamageFound,
     head: Seq,
 ) -> Result<Option<String>, LogError> {
-    let (mut next, last) = (entry, entry.next().min(head));
+    let (mut next, last) = (found.entry, found.last.next().min(head));
     while next <= last {
-        let range = ReadRange { after: next.previous(), through: last, entries_max: 2, bytes_max: REPLAY_BYTES_MAX };
+        let after = next.previous();
+        let range = ReadRange { after, through: last, entries_max: REPLAY_ENTRIES_MAX, bytes_max: REPLAY_BYTES_MAX };
         match log.read(room, range).await {
             Ok(entries) if entries.is_empty() => return Ok(Some(format!("entry {next} of {room} is missing"))),
             Ok(entries) => next = next.plus(entries.len() as u64),

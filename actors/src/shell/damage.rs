@@ -1,12 +1,14 @@
 //! The rooms whose logs are damaged, for whoever runs the node.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollcall_protocol::{RoomId, Seq};
 
 use crate::limits::FAILED_ROOMS_MAX;
+use crate::ports::LogError;
 
 /// For how long a room that was found damaged is remembered when it is not shown any more: in a cluster another node may find it
 /// whole. Where clients go on writing it is found again long before that.
@@ -17,14 +19,18 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 pub struct DamageFound {
     /// The first entry that is not what was written, as far as anybody has looked.
     pub entry: Seq,
-    /// What is wrong with it; for whoever runs the node.
+    /// The last such entry.
+    pub last: Seq,
+    /// What is wrong with the first; for whoever runs the node.
     pub reason: String,
 }
 
-/// The damaged rooms that were found here.
+/// The damaged rooms that were found here, whoever has found them. As long as one is known nothing is numbered there.
 #[derive(Debug, Default)]
 pub struct Damage {
     rooms: Mutex<HashMap<RoomId, Known>>,
+    /// How many these are: each write asks, and mostly there are none.
+    count: AtomicUsize,
 }
 
 /// What is known of a damaged room.
@@ -42,10 +48,17 @@ impl Damage {
             let entry = entry.get();
             tracing::error!(
                 %room, entry, reason,
-                "the log of a room is damaged: what comes before that entry is shown, and its owner writes nothing more; see what \
-                 is wrong with `rollcall audit`, and restore the entries from a backup"
+                "the log of a room is damaged: what comes before that entry is shown, and where this node owns the room it writes \
+                 nothing more; see what is wrong with `rollcall audit`, and restore the entries from a backup"
             );
         }
+    }
+
+    /// Notes that a room's log is damaged, where a read from an entry on has failed for that; tells whether it has.
+    pub fn look_at(&self, room: &RoomId, first: Seq, error: &LogError) -> bool {
+        let LogError::Damaged(reason) = error else { return false };
+        self.found(room, first, reason);
+        true
     }
 
     /// Notes that a damaged room is shown from here on.
@@ -58,13 +71,20 @@ impl Damage {
         self.remember(room, Some(Instant::now() + REMEMBERED));
     }
 
-    /// Notes that a room is whole again.
-    pub fn is_over(&self, room: &RoomId) {
-        self.rooms().remove(room);
+    /// Notes that a room is whole again, as far as it was looked at; what was found elsewhere stays.
+    pub fn is_over(&self, room: &RoomId, looked_at: &DamageFound) {
+        let mut rooms = self.rooms();
+        if rooms.get(room).is_some_and(|known| looked_at.covers(&known.found)) {
+            rooms.remove(room);
+            self.count.store(rooms.len(), Ordering::SeqCst);
+        }
     }
 
     /// Returns what was found of a room; none where nothing was, or where it was forgotten.
     pub fn of(&self, room: &RoomId) -> Option<DamageFound> {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
         let now = Instant::now();
         self.rooms().get(room).filter(|known| known.is_remembered(now)).map(|known| known.found.clone())
     }
@@ -77,20 +97,29 @@ impl Damage {
     fn count_at(&self, now: Instant) -> usize {
         let mut rooms = self.rooms();
         rooms.retain(|_, known| known.is_remembered(now));
+        self.count.store(rooms.len(), Ordering::SeqCst);
         rooms.len()
     }
 
     /// Tells whether that is news.
     fn note(&self, room: &RoomId, entry: Seq, reason: &str, now: Instant) -> bool {
-        let found = DamageFound { entry, reason: reason.to_owned() };
+        let found = DamageFound { entry, last: entry, reason: reason.to_owned() };
         let mut rooms = self.rooms();
         let until = Some(now + REMEMBERED);
+        if rooms.len() >= FAILED_ROOMS_MAX {
+            rooms.retain(|_, known| known.is_remembered(now));
+        }
         let is_full = rooms.len() >= FAILED_ROOMS_MAX;
         match rooms.get_mut(room) {
             Some(known) => {
-                let is_news = !known.is_remembered(now) || entry < known.found.entry;
-                if is_news {
+                let was_forgotten = !known.is_remembered(now);
+                let is_news = was_forgotten || entry < known.found.entry || entry > known.found.last;
+                if was_forgotten {
                     known.found = found;
+                } else if entry < known.found.entry {
+                    known.found = DamageFound { last: known.found.last, ..found };
+                } else {
+                    known.found.last = known.found.last.max(entry);
                 }
                 // One that is shown stays as long as it is.
                 known.until = known.until.and(until);
@@ -100,6 +129,7 @@ impl Damage {
             None if is_full => true,
             None => {
                 rooms.insert(room.clone(), Known { found, until });
+                self.count.store(rooms.len(), Ordering::SeqCst);
                 true
             }
         }
@@ -114,6 +144,12 @@ impl Damage {
     // Nothing panics under this lock.
     fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Known>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DamageFound {
+    fn covers(&self, other: &Self) -> bool {
+        self.entry <= other.entry && other.last <= self.last
     }
 }
 
@@ -137,21 +173,26 @@ mod tests {
         damage.is_shown(&b);
         damage.found(&c, Seq::new(2), "it does not fit");
         assert_eq!(damage.count(), 3);
-        damage.is_over(&c);
+        damage.is_over(&c, &damage.of(&c).unwrap());
         assert_eq!((damage.count(), damage.count_at(begin + REMEMBERED * 2)), (2, 1), "b is shown");
         damage.is_hidden(&b);
         assert_eq!((damage.count(), damage.count_at(begin + REMEMBERED * 2)), (1, 0));
     }
 
     #[test]
-    fn the_first_damaged_entry_is_kept_and_each_is_news_once() {
+    fn the_first_and_the_last_damaged_entry_are_kept_and_are_news_once() {
         let damage = Damage::default();
         let (room, now) = (RoomId::parse("a").unwrap(), Instant::now());
         let note = |entry, now| damage.note(&room, Seq::new(entry), "it does not fit", now);
-        assert_eq!([7, 7, 9, 3, 7].map(|entry| note(entry, now)), [true, false, false, true, false]);
-        assert_eq!(damage.of(&room).map(|found| found.entry), Some(Seq::new(3)));
+        let found = || damage.of(&room).map(|found| (found.entry.get(), found.last.get()));
+        assert_eq!([7, 7, 9, 3, 7].map(|entry| note(entry, now)), [true, false, true, true, false]);
+        assert_eq!(found(), Some((3, 9)));
+        let looked_at = damage.of(&room).unwrap();
+        assert!(note(12, now));
+        damage.is_over(&room, &looked_at);
+        assert_eq!(found(), Some((3, 12)), "nobody has looked at the twelfth");
         assert!(note(9, now + REMEMBERED * 2), "after it was forgotten");
-        assert_eq!(damage.of(&room).map(|found| found.entry), Some(Seq::new(9)));
+        assert_eq!(found(), Some((9, 9)));
         damage.is_shown(&room);
         assert!(!note(9, now));
         assert_eq!(damage.count_at(now + REMEMBERED * 9), 1, "a room that is shown stays, however often it is found");

@@ -190,9 +190,8 @@ impl RoomHandle {
     /// Where a read from this entry on shows that the room's log is damaged, tells operators and the room's actor: nothing is
     /// numbered on top of it.
     pub(super) fn look_at_error(&self, first: Seq, error: &LogError) {
-        if let LogError::Damaged(reason) = error {
-            self.damage.found(self.tail.room(), first, reason);
-            self.tell(RoomMsg::DamageFound(first));
+        if self.damage.look_at(self.tail.room(), first, error) {
+            self.tell(RoomMsg::DamageFound);
         }
     }
 }

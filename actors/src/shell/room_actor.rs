@@ -19,6 +19,7 @@ use self::report::{PANICKED, report};
 use super::activation::{Activation, ActivationError, activate_suspected};
 use super::admission::Lease;
 use super::cluster::OwnerLink;
+use super::damage::DamageFound;
 use super::directory::Shared;
 use super::handle::{RoomHandle, Viewed, moving};
 use super::joins::forbidden;
@@ -49,10 +50,10 @@ pub(super) enum RoomMsg {
     ExpirableFound(Result<Option<LastExpired>, LogError>),
     /// The log has stored a snapshot for an expiry, and shown which it has.
     SnapshotKept(Option<Seq>),
-    /// A read of the room's log has shown that it is damaged from this entry on.
-    DamageFound(Seq),
-    /// The log was asked again for an entry that was found damaged; says whether it is whole by now.
-    LookedAgain(Seq, bool),
+    /// A read of the room's log has shown that it is damaged.
+    DamageFound,
+    /// The log was asked again for what was found damaged; says whether that is whole by now.
+    LookedAgain(DamageFound, bool),
     /// The log has deleted what lies before a number, or could not.
     Dropped(Seq, bool),
     /// Nothing was asked for a while.
@@ -74,6 +75,8 @@ pub(super) struct RoomActorState {
     phase: Phase,
     /// In a cluster: the node, which is told what others want to know of the room.
     link: Option<OwnerLink>,
+    /// What of the log was known to be damaged when it was asked last: an activation looks there.
+    looked_at: Option<DamageFound>,
     effects: Vec<Effect<WriteReply>>,
 }
 
@@ -104,7 +107,7 @@ struct Active {
     lookups: BTreeMap<SenderKey, Lookup>,
     /// Those that a write may have missed whose target was looked at before its turn.
     redactions: Redactions,
-    /// Where the log was found damaged since: nothing more is numbered.
+    /// Where the log was found damaged since, which [`Damage`](super::damage::Damage) knows: nothing more is numbered.
     damage: Option<FoundLater>,
 }
 
@@ -131,6 +134,7 @@ impl Actor for RoomActor {
             handle: None,
             phase: Phase::Activating(Vec::new()),
             link: None,
+            looked_at: None,
             effects: Vec::new(),
         })
     }
@@ -150,8 +154,8 @@ impl Actor for RoomActor {
             RoomMsg::JoinChecked(join, reply, result) => state.join_checked(&join, reply, result),
             RoomMsg::ExpirableFound(found) => state.expirable_found(&myself, found),
             RoomMsg::SnapshotKept(seq) => state.snapshot_kept(&myself, seq),
-            RoomMsg::DamageFound(entry) => state.damage_found(entry),
-            RoomMsg::LookedAgain(entry, is_whole) => state.looked_again(entry, is_whole),
+            RoomMsg::DamageFound => _ = state.found_damaged(),
+            RoomMsg::LookedAgain(looked_at, is_whole) => state.looked_again(&myself, &looked_at, is_whole),
             RoomMsg::Dropped(before, is_done) => state.feed(&myself, Input::Dropped { before, is_done }),
             RoomMsg::Rest => state.feed(&myself, Input::Rest),
             RoomMsg::Retain => state.retain(&myself),
@@ -169,7 +173,8 @@ impl RoomActorState {
         let with = link.as_ref().map_or_else(|| Activate::by(owner), |link| link.activate(owner));
         self.link = link;
         let lost = Err(ActivationError::Log(LogError::Unavailable(PANICKED.to_owned())));
-        let suspect = self.shared.damage.of(&room).map(|found| found.entry);
+        let suspect = self.shared.damage.of(&room);
+        self.looked_at.clone_from(&suspect);
         let work = async move {
             let _lease = lease;
             activate_suspected(&*log, &room, with, suspect).await
@@ -194,7 +199,6 @@ impl RoomActorState {
         match result {
             Ok(Activation { fence, replaced, state, last_snapshot }) => {
                 let waiting = std::mem::take(waiting);
-                self.shared.damage.is_over(handle.tail.room());
                 handle.tail.begin(state.head);
                 if let Some(link) = &mut self.link {
                     link.activated(fence, replaced, &state);
@@ -206,6 +210,8 @@ impl RoomActorState {
                     redactions: Redactions::default(),
                     damage: None,
                 }));
+                let room = handle.tail.room().clone();
+                self.damage_is_over(&room);
                 // In a cluster once others may see what it numbers.
                 if self.link.is_none() {
                     self.feed(myself, Input::Retain);
@@ -233,15 +239,13 @@ impl RoomActorState {
     }
 
     fn request(&mut self, myself: &ActorRef<RoomMsg>, request: Request) {
+        if matches!(request, Request::Write(..) | Request::Change(..)) && self.found_damaged() {
+            request.refuse(damaged());
+            return self.look_again(myself);
+        }
         match (&mut self.phase, request) {
             (Phase::Over, request) => request.refuse(moving()),
             (Phase::Activating(waiting), request) => waiting.push(request),
-            (Phase::Active(active), request @ (Request::Write(..) | Request::Change(..)))
-                if active.damage.is_some() =>
-            {
-                request.refuse(damaged());
-                self.look_again(myself);
-            }
             (Phase::Active(_), Request::Write(write, reply)) => self.write(myself, write, reply),
             (Phase::Active(_), Request::Change(change, reply)) => {
                 let reply = WriteReply::Here(reply);
@@ -293,7 +297,7 @@ impl RoomActorState {
         let mut effects = std::mem::take(&mut self.effects);
         let floor_before = active.core.committed().floor;
         active.core.handle(self.shared.now_ms(), input, &mut effects);
-        let (fence, is_damaged) = (active.core.fence(), active.damage.is_some());
+        let (fence, is_damaged) = (active.core.fence(), self.shared.damage.of(handle.tail.room()).is_some());
         let floor = active.core.committed().floor;
         self.shared.count_expired(floor.since(floor_before));
         let stopped = effects.iter().find_map(|effect| match effect {

@@ -18,29 +18,29 @@ use super::settings::{Kind, Servers};
 /// looks at, and it takes Sentinels about 10 s to tell it.
 const MASTER_ASKED_EVERY: Duration = Duration::from_secs(2);
 
-/// Connects to the master for commands.
+/// Connects to the master for commands. Where none of those that are named will do, the error is that of the one whom most name.
 pub(super) async fn connect(servers: &Servers) -> Result<Opened, RedisError> {
-    let mut failed = RedisError::NoServers;
+    let mut failed = None;
     for named in ask_all(servers).await?.by_votes() {
         match connect_to_master(servers, named).await {
             Ok(opened) => return Ok(opened),
-            Err(error) => failed = error,
+            Err(error) => _ = failed.get_or_insert(error),
         }
     }
-    Err(failed)
+    Err(failed.unwrap_or(RedisError::NoServers))
 }
 
-/// Returns the master.
+/// Returns the master; an error as above.
 pub(super) async fn find_master(servers: &Servers) -> Result<ConnectionInfo, RedisError> {
-    let mut failed = RedisError::NoServers;
+    let mut failed = None;
     for named in ask_all(servers).await?.by_votes() {
         match is_master(servers, named.clone()).await {
             Ok(true) => return Ok(named),
-            Ok(false) => failed = RedisError::Replica,
-            Err(error) => failed = error,
+            Ok(false) => _ = failed.get_or_insert(RedisError::Replica),
+            Err(error) => _ = failed.get_or_insert(error),
         }
     }
-    Err(failed)
+    Err(failed.unwrap_or(RedisError::NoServers))
 }
 
 /// Returns when the server that was the master is to be left for another one; never where there are no Sentinels.

@@ -62,7 +62,7 @@ impl History {
         match end {
             End::Damaged(reason) => {
                 let seq = first.plus(page.entries.len() as u64);
-                tracing::error!(%room, seq = seq.get(), reason, "an entry of the log is damaged");
+                tracing::debug!(%room, seq = seq.get(), reason, "an entry of the log is damaged");
                 if page.entries.is_empty() {
                     return Err(LogError::Damaged(format!("entry {seq} of {room}: {reason}")));
                 }
@@ -103,7 +103,7 @@ impl History {
         if seq < floor {
             return Ok(LogError::Expired { floor });
         }
-        tracing::error!(%room, seq = seq.get(), "an entry of the log is missing");
+        tracing::debug!(%room, seq = seq.get(), "an entry of the log is missing");
         Ok(LogError::Damaged(format!("entry {seq} of {room} is missing")))
     }
 

@@ -103,7 +103,7 @@ impl CqlLog {
         let (machine, activated) = self.fence(room, with, snapshot).await?;
         let tail = activated.tail;
         // Of the entries after a snapshot each is checked by whoever rebuilds the state from it.
-        if tail.last_seq > Seq::ZERO && snapshot == tail.last_seq {
+        if tail.last_seq > Seq::ZERO && snapshot >= tail.last_seq {
             self.check_last_entry(room, tail.last_seq).await?;
         }
         self.remember(room, tail.last_seq);

@@ -19,6 +19,9 @@ const PARTS_AT_ONCE: i32 = 16;
 /// Snapshots that are looked at: those that are kept, and those of a crash or of other owners.
 const LISTED_MAX: i32 = 64;
 const SEAL: i32 = -1;
+/// How often is looked for a snapshot where those that were there are dropped while they are read. Without one a room is rebuilt from its
+/// beginning.
+const LOOKS_MAX: usize = 3;
 
 /// The snapshots of all rooms.
 pub(super) struct Snapshots {
@@ -52,10 +55,18 @@ impl Snapshots {
 
     /// Reads the newest sealed snapshot whose number is at most this.
     pub async fn read(&self, room: &RoomId, at_most: Seq) -> Result<Option<StoredSnapshot>, LogError> {
-        // A snapshot may be dropped while it is read, since a newer one came; or an older one, with it, was asked for.
-        for Listed { seq, is_sealed } in self.list(room, at_most, LISTED_MAX).await? {
-            if is_sealed && let Some(parts) = self.parts(room, seq).await? {
-                return Ok(Some(StoredSnapshot { seq, parts }));
+        for _ in 0..LOOKS_MAX {
+            let mut was_dropped = false;
+            for Listed { seq, .. } in self.list(room, at_most, LISTED_MAX).await?.into_iter().filter(|it| it.is_sealed)
+            {
+                match self.parts(room, seq).await? {
+                    Some(parts) => return Ok(Some(StoredSnapshot { seq, parts })),
+                    // While it was read, since a newer one came.
+                    None => was_dropped = true,
+                }
+            }
+            if !was_dropped {
+                break;
             }
         }
         Ok(None)

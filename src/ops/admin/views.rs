@@ -168,13 +168,15 @@ pub struct RoomDetails {
 pub struct Damage {
     /// The first entry that is not what was written, as far as anybody has looked.
     pub entry: Seq,
-    /// What is wrong with it.
+    /// The last such entry.
+    pub last: Seq,
+    /// What is wrong with the first.
     pub reason: String,
 }
 
 impl From<DamageFound> for Damage {
-    fn from(DamageFound { entry, reason }: DamageFound) -> Self {
-        Self { entry, reason }
+    fn from(DamageFound { entry, last, reason }: DamageFound) -> Self {
+        Self { entry, last, reason }
     }
 }
 

@@ -9,7 +9,7 @@ use rollcall_protocol::RoomId;
 const AT_ONCE_MIN: usize = 2;
 
 /// In how many turns all rooms are given away at most.
-const TURNS_MAX: usize = 24;
+const TURNS_MAX: usize = 20;
 
 /// How long the owner here is waited for until it is another room's turn, in milliseconds: one that waits for the log may take as long as
 /// an append may, and keeps nobody else.
@@ -18,8 +18,8 @@ const ENDS_MS_MAX: u64 = 150;
 /// How long the next owner is waited for until it is another room's turn, in milliseconds.
 const HANDS_OVER_MS_MAX: u64 = 250;
 
-/// The rooms that a node which drains still has to give away. All are asked to end within 24 turns, each as long as the room's owner here
-/// takes to end and its next owner to answer, but 400 ms at most: in less time than a drain has by default.
+/// The rooms that a node which drains still has to give away. All are asked to end within 20 turns, each as long as the room's owner here
+/// takes to end and its next owner to answer, but 400 ms at most: 8 s of the ten that a drain has by default.
 #[derive(Debug)]
 pub(super) struct Draining {
     waiting: VecDeque<RoomId>,
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn some_rooms_are_given_away_at_once_and_the_next_ones_when_those_were_taken() {
-        let mut draining = Draining::new(rooms(24 * 8));
+        let mut draining = Draining::new(rooms(20 * 8));
         let first = turn(&mut draining, 0);
         assert_eq!(first, rooms(8).collect::<Vec<_>>());
         assert_eq!(draining.wakes_at_ms(), Some(150), "their owners have not ended");
@@ -134,7 +134,7 @@ mod tests {
             let Some(at_ms) = draining.wakes_at_ms() else { break };
             now_ms = at_ms;
         }
-        assert_eq!((given, now_ms), (10_000, 23 * ENDS_MS_MAX));
+        assert_eq!((given, now_ms), (10_000, 19 * ENDS_MS_MAX));
     }
 
     #[test]
@@ -150,6 +150,6 @@ mod tests {
             let Some(at_ms) = draining.wakes_at_ms() else { break };
             now_ms = at_ms;
         }
-        assert_eq!((given, now_ms), (10_000, 23 * HANDS_OVER_MS_MAX));
+        assert_eq!((given, now_ms), (10_000, 19 * HANDS_OVER_MS_MAX));
     }
 }

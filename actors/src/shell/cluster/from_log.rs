@@ -127,11 +127,7 @@ impl Node {
         self.rooms.spawn(async move {
             for (cursor, waiting) in checks {
                 let place = places.acquire().await;
-                let look_at_error = |error: &LogError| {
-                    if let LogError::Damaged(reason) = error {
-                        damage.found(&room, cursor.0, reason);
-                    }
-                };
+                let look_at_error = |error: &LogError| _ = damage.look_at(&room, cursor.0, error);
                 let checked = check_in_log(&*log, &room, head, cursor, look_at_error).await;
                 drop(place);
                 let answered = |(reply, facts)| (reply, checked.clone().map(|()| facts));

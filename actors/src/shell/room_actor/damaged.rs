@@ -7,13 +7,14 @@
 use std::time::Instant;
 
 use ractor::ActorRef;
-use rollcall_protocol::{Epoch, OwnerId, Seq};
+use rollcall_protocol::{Epoch, OwnerId, RoomId};
 
 use super::report::{PANICKED, report};
 use super::{Phase, RoomActorState, RoomMsg};
 use crate::ports::{Activate, LogError};
 use crate::room::{Refusal, RoomState};
 use crate::shell::activation::{Activation, ActivationError, DamagedRoom, activate_suspected, look_again};
+use crate::shell::damage::DamageFound;
 use crate::shell::handle::moving;
 
 /// How many of the pauses after a failed activation the log of a damaged room is left alone.
@@ -26,10 +27,8 @@ pub(super) struct Damaged {
     is_trying: bool,
 }
 
-/// Damage that was found since the room was activated.
+/// When the log was looked at again whose damage was found since the room was activated.
 pub(super) struct FoundLater {
-    /// The first damaged entry, as far as is known.
-    entry: Seq,
     tried: Instant,
     is_trying: bool,
 }
@@ -59,7 +58,8 @@ impl RoomActorState {
         }
         damaged.is_trying = true;
         let (log, name, hold) = (self.shared.log(), handle.tail.room().clone(), handle.admission.hold());
-        let suspect = self.shared.damage.of(&name).map(|found| found.entry);
+        let suspect = self.shared.damage.of(&name);
+        self.looked_at.clone_from(&suspect);
         let work = async move {
             let _hold = hold;
             activate_suspected(&*log, &name, Activate::by(OwnerId(rand::random())), suspect).await
@@ -77,7 +77,7 @@ impl RoomActorState {
                 tracing::info!(%room, "the log of a room was repaired");
                 self.shared.log().release(&room, fence);
                 self.over(myself, &moving());
-                self.shared.damage.is_over(&room);
+                self.damage_is_over(&room);
             }
             Err(error) => {
                 tracing::debug!(room = %handle.tail.room(), %error, "the log of a room is damaged still");
@@ -86,51 +86,57 @@ impl RoomActorState {
         }
     }
 
-    /// Tells whether the log was found damaged since the room was activated.
-    pub(super) fn found_damaged(&self) -> bool {
-        matches!(&self.phase, Phase::Active(active) if active.damage.is_some())
+    /// Tells whether the log was found damaged since the room was activated, by whoever on this node: then nothing is numbered.
+    pub(super) fn found_damaged(&mut self) -> bool {
+        let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return false };
+        let is_damaged = self.shared.damage.of(handle.tail.room()).is_some();
+        if is_damaged && active.damage.is_none() {
+            self.shared.damage.is_shown(handle.tail.room());
+            active.damage = Some(FoundLater { tried: Instant::now(), is_trying: false });
+        }
+        is_damaged
     }
 
-    /// Stops numbering: a read has shown that the log is damaged from an entry on.
-    pub(super) fn damage_found(&mut self, entry: Seq) {
-        let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return };
-        self.shared.damage.is_shown(handle.tail.room());
-        match &mut active.damage {
-            Some(known) => known.entry = known.entry.min(entry),
-            none => *none = Some(FoundLater { entry, tried: Instant::now(), is_trying: false }),
+    /// What an activation has looked at is whole.
+    pub(super) fn damage_is_over(&mut self, room: &RoomId) {
+        if let Some(looked_at) = self.looked_at.take() {
+            self.shared.damage.is_over(room, &looked_at);
         }
     }
 
-    /// Finds out whether the damaged entry was restored, unless that was tried a moment ago.
+    /// Finds out whether the damaged entries were restored, unless that was tried a moment ago.
     pub(super) fn look_again(&mut self, myself: &ActorRef<RoomMsg>) {
         let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return };
         let head = active.core.committed().head;
+        let Some(found) = self.shared.damage.of(handle.tail.room()) else { return };
         let Some(damage) = &mut active.damage else { return };
         let pause = self.shared.settings.activation_pause * PAUSES;
         if damage.is_trying || damage.tried.elapsed() < pause {
             return;
         }
         damage.is_trying = true;
-        let (log, name, hold, entry) =
-            (self.shared.log(), handle.tail.room().clone(), handle.admission.hold(), damage.entry);
+        let (log, name, hold) = (self.shared.log(), handle.tail.room().clone(), handle.admission.hold());
+        let looked_at = found.clone();
         let work = async move {
             let _hold = hold;
-            matches!(look_again(&*log, &name, entry, head).await, Ok(None))
+            matches!(look_again(&*log, &name, &found, head).await, Ok(None))
         };
-        self.shared.spawn(report(myself.clone(), work, false, move |is_whole| RoomMsg::LookedAgain(entry, is_whole)));
+        let tell = move |is_whole| RoomMsg::LookedAgain(looked_at, is_whole);
+        self.shared.spawn(report(myself.clone(), work, false, tell));
     }
 
-    /// Takes what the log said. Where the entry is whole again the room goes on, unless one before it was found damaged meanwhile; should
-    /// one after it be damaged, whoever reads that finds it.
-    pub(super) fn looked_again(&mut self, entry: Seq, is_whole: bool) {
+    /// Takes what the log said. Where all is whole that was known to be damaged the room goes on; what was found meanwhile is looked at next.
+    pub(super) fn looked_again(&mut self, myself: &ActorRef<RoomMsg>, looked_at: &DamageFound, is_whole: bool) {
         let (Phase::Active(active), Some(handle)) = (&mut self.phase, &self.handle) else { return };
-        let Some(damage) = &mut active.damage else { return };
-        if is_whole && damage.entry == entry {
-            let room = handle.tail.room();
-            tracing::info!(%room, "the log of a room was repaired");
+        let room = handle.tail.room().clone();
+        if is_whole {
+            self.shared.damage.is_over(&room, looked_at);
+        }
+        if self.shared.damage.of(&room).is_none() {
             active.damage = None;
-            self.shared.damage.is_over(room);
-        } else {
+            tracing::info!(%room, "the log of a room was repaired");
+            self.retain(myself);
+        } else if let Some(damage) = &mut active.damage {
             (damage.tried, damage.is_trying) = (Instant::now(), false);
         }
     }

@@ -95,7 +95,7 @@ impl RoomActorState {
 
     fn submit(&mut self, myself: &ActorRef<RoomMsg>, write: WriteRequest, target: Option<Target>, reply: WriteReply) {
         // It may have waited for the very look that has found the damage.
-        if matches!(&self.phase, Phase::Active(active) if active.damage.is_some()) {
+        if self.found_damaged() {
             return reply.refuse(damaged());
         }
         let submit = Submit {

@@ -191,17 +191,20 @@ async fn room_with_snapshot() -> (Arc<MemoryLog>, StoredSnapshot) {
 /// The newest snapshot is read while the room is fenced.
 #[tokio::test]
 async fn a_room_whose_entries_expired_while_it_was_fenced_is_rebuilt_from_the_snapshot_that_came_meanwhile() {
-    let (log, _) = room_with_snapshot().await;
-    let (node, mut ann) = node_on(&log).await;
-    node.log.activations.hold();
-    let late = ann.send(9, "9");
-    node.log.activations.until_waiting(1).await;
-    let (before, mut there) = node_on(&log).await;
-    there.write_all(6, 8).await;
-    in_time(before.directory.drain()).await;
-    log.expire_before(&ann.room, Seq::new(9)).await.unwrap();
-    node.log.activations.release();
-    assert_eq!(ann.ack(late).await, ack(10));
+    let without_snapshot = Arc::new(MemoryLog::new());
+    node_on(&without_snapshot).await.1.write_all(1, 5).await;
+    for log in [room_with_snapshot().await.0, without_snapshot] {
+        let (node, mut ann) = node_on(&log).await;
+        node.log.activations.hold();
+        let late = ann.send(9, "9");
+        node.log.activations.until_waiting(1).await;
+        let (before, mut there) = node_on(&log).await;
+        there.write_all(6, 8).await;
+        in_time(before.directory.drain()).await;
+        log.expire_before(&ann.room, Seq::new(9)).await.unwrap();
+        node.log.activations.release();
+        assert_eq!(ann.ack(late).await, ack(10));
+    }
 }
 
 fn of_format(mut stored: StoredSnapshot, format: u8) -> StoredSnapshot {

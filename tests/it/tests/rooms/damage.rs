@@ -105,6 +105,47 @@ async fn what_was_taken_before_the_damage_was_found_is_finished_and_no_more() {
     assert_eq!(node.history_head(&ann.room).await, 13);
 }
 
+#[tokio::test]
+async fn a_room_goes_on_once_all_is_whole_that_was_found_damaged() {
+    let (node, mut ann) = damaged_below_its_snapshot().await;
+    let subscribed = join_from_start(&mut ann).await;
+    let head = Seq::new(10);
+    assert!(read_on(&subscribed).await.is_err());
+    node.log.damage(&ann.room, DAMAGED + 2);
+    assert!(subscribed.room.history(Seq::new(DAMAGED + 1), head).await.is_err());
+    let known = node.directory.damage_of(&ann.room).unwrap();
+    assert_eq!((known.entry.get(), known.last.get()), (DAMAGED, DAMAGED + 2));
+    // The first is whole by now, and the room's owner looks there.
+    node.log.take_ranges_read();
+    eventually("the log is looked at again", async || {
+        is_refused_as_damaged(&mut ann, 10).await;
+        (!node.log.take_ranges_read().is_empty()).then_some(())
+    })
+    .await;
+    is_refused_as_damaged(&mut ann, 10).await;
+    node.log.restore();
+    eventually("the room goes on once the other one was restored", async || {
+        let id = ann.send(10, "10");
+        ann.answer(id).await.ok()
+    })
+    .await;
+    assert_eq!((found(&node, &ann), node.history_head(&ann.room).await), ((0, None), 11));
+}
+
+#[tokio::test]
+async fn a_reader_of_an_owner_that_has_ended_stops_the_next_one() {
+    let (node, mut ann) = damaged_below_its_snapshot().await;
+    node.log.restore();
+    let subscribed = join_from_start(&mut ann).await;
+    assert!(node.directory.give_up(&ann.room));
+    until(|| node.directory.active_rooms() == 0).await;
+    assert_eq!(ann.write(10, "10").await, ack(11), "by the next one");
+    node.log.damage(&ann.room, DAMAGED);
+    assert!(subscribed.room.history(Seq::new(DAMAGED - 1), Seq::new(10)).await.is_err());
+    is_refused_as_damaged(&mut ann, 11).await;
+    assert_eq!((found(&node, &ann), node.history_head(&ann.room).await), ((1, Some(DAMAGED)), 11));
+}
+
 /// A write's target, a cursor, and what is to expire are read for somebody, too.
 #[tokio::test]
 async fn whatever_reads_a_damaged_entry_stops_the_room() {

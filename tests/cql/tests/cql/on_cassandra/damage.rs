@@ -1,10 +1,11 @@
 //! Rows that are not what was written: past the log, by somebody else's plain writes.
 
-use rollcall_actors::ports::{Activate, Log, LogError, StoredSnapshot};
+use rollcall_actors::ports::{Activate, Log, LogError};
+use rollcall_actors::room::{RoomState, snapshot};
 use rollcall_actors::shell::ActivationError;
 use rollcall_cql_tests::Keyspace;
 use rollcall_it::log_contract::LogUnderTest as _;
-use rollcall_it::scribe::{Scribe, after_up_to};
+use rollcall_it::scribe::{Scribe, after_up_to, read_all};
 use rollcall_protocol::{OwnerId, Seq};
 
 /// Makes a room of ten entries.
@@ -81,15 +82,21 @@ async fn nothing_is_numbered_after_a_last_entry_that_does_not_fit() {
     let Some(keyspace) = Keyspace::shared().await else { return };
     let scribe = room_of_ten(&keyspace, &keyspace.room("room")).await;
     let log = keyspace.log();
+    let mut state = RoomState::empty(&scribe.room);
+    for entry in &read_all(&*log, &scribe.room).await {
+        state.apply(entry);
+    }
     let tenth = format!("WHERE channel_id = '{}' AND bucket = 0 AND message_id = 10", scribe.room);
     keyspace.query(&format!("UPDATE {{}}.messages SET n = 1 {tenth}"));
     assert_eq!(log.read(&scribe.room, after_up_to(Seq::ZERO, 10, 10)).await.unwrap().len(), 9);
     assert_eq!(what_is_left(&keyspace, &scribe).await.0, 9, "whoever rebuilds the state finds it");
     // Under a snapshot nobody rebuilds anything from it, and the log itself looks.
-    let snapshot = StoredSnapshot { seq: Seq::new(10), parts: vec![vec![0]] };
-    log.write_snapshot(&scribe.room, snapshot).await.unwrap();
+    log.write_snapshot(&scribe.room, snapshot::encode(&state)).await.unwrap();
     let activated = log.activate(&scribe.room, Activate::by(OwnerId(2))).await;
     assert!(matches!(activated, Err(LogError::Damaged(_))), "{activated:?}");
+    let activated = rollcall_actors::shell::activate(&*log, &scribe.room, Activate::by(OwnerId(2))).await;
+    let Err(ActivationError::Damaged(damaged)) = activated else { panic!("{activated:?}") };
+    assert_eq!(damaged.entry, Seq::new(10), "{}", damaged.reason);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
