@@ -125,7 +125,7 @@ impl Report {
 }
 
 /// Runs all figures of one server, or with `cluster` first among the names those of a cluster; or only those whose arguments begin
-/// with another of the names. Writes what was measured into the table, whose other rows stay.
+/// with another of the names. Writes what was measured into the table, whose other rows stay where they are of this machine.
 ///
 /// # Errors
 /// Where something could not be built, run or written. An anomaly is an exit code.
@@ -175,6 +175,11 @@ pub fn run(root: &Path, names: &[String]) -> Result<ExitCode> {
     let (before, tail) = rest.split_once(END).context("the page has lost its mark for the table's end")?;
     let (machine, table) = (machine(suite.placement), table(suite.figures, &rows, before));
     println!("\n{table}");
+    let is_of_another = before.lines().any(|line| line.starts_with("Machine: ") && line != machine);
+    if is_of_another && rows.len() < suite.figures.len() {
+        println!("not written to {PAGE}: the other rows were measured on another machine; measure all of them on this one");
+        return Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     fs::write(&page, format!("{head}{}{machine}\n\n{table}{END}{tail}", suite.begin))?;
     println!("written to {PAGE}");
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
