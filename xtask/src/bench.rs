@@ -177,7 +177,9 @@ pub fn run(root: &Path, names: &[String]) -> Result<ExitCode> {
     println!("\n{table}");
     let is_of_another = before.lines().any(|line| line.starts_with("Machine: ") && line != machine);
     if is_of_another && rows.len() < suite.figures.len() {
-        println!("not written to {PAGE}: the other rows were measured on another machine; measure all of them on this one");
+        println!(
+            "not written to {PAGE}: the other rows were measured on another machine; measure all of them on this one"
+        );
         return Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     fs::write(&page, format!("{head}{}{machine}\n\n{table}{END}{tail}", suite.begin))?;

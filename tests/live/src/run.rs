@@ -351,21 +351,36 @@ fn missing(report: &Report, is_cluster: bool, at_least: u64) -> Vec<String> {
     // What a client did not know, by writes, and what a node did not know, by appends, are two things: an answer is lost on the way to the
     // client though its node had it, and a node settles an append before any client has waited too long. So each is asked for.
     ask_for("writes with an unknown outcome", report.unknown, at_least, "lost answers");
-    let settled = report.appends_settled_applied + report.appends_settled_not_applied;
-    ask_for("appends of an unknown outcome that were settled", settled, at_least.min(1), "answers that the log lost");
+    if loses_answers_of_the_log(report) {
+        let settled = report.appends_settled_applied + report.appends_settled_not_applied;
+        let what = "appends of an unknown outcome that were settled";
+        ask_for(what, settled, at_least.min(1), "answers that the log lost");
+    }
     if is_cluster {
         ask_for("owners that were fenced", report.owners_fenced, at_least, "replaced owners");
     }
     missing
 }
 
+/// Tells whether faults struck between nodes and the log that lose answers: a server that is killed does, a link that is cut or late may.
+fn loses_answers_of_the_log(report: &Report) -> bool {
+    let count = |kind: Kind| report.faults.get(kind.name()).map_or(0, |suffering| suffering.count);
+    count(Kind::CassandraKilled) > 0 || count(Kind::LinkToCassandra) >= 3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Suffering;
+
+    fn after(kind: Kind, count: u64) -> Report {
+        let faults = [(kind.name(), Suffering { count, ..Suffering::default() })].into();
+        Report { faults, unknown: 10, owners_fenced: 9, ..Report::default() }
+    }
 
     #[test]
     fn a_run_with_fewer_than_were_asked_for_proves_nothing() {
-        let report = Report { unknown: 10, owners_fenced: 9, appends_settled_applied: 1, ..Report::default() };
+        let report = Report { appends_settled_applied: 1, ..after(Kind::CassandraKilled, 1) };
         assert_eq!(missing(&report, true, 9), [""; 0]);
         let missing = missing(&report, true, 10);
         assert_eq!(missing.len(), 1);
@@ -374,10 +389,15 @@ mod tests {
 
     #[test]
     fn a_run_without_unknowns_or_fenced_owners_proves_nothing() {
-        let report = Report { unknown: 1, owners_fenced: 1, appends_settled_not_applied: 1, ..Report::default() };
+        let report = Report { appends_settled_not_applied: 1, ..after(Kind::CassandraKilled, 1) };
         assert!(missing(&report, true, 1).is_empty());
         let none_settled = Report { appends_settled_not_applied: 0, unknown: 99, ..report.clone() };
         assert_eq!(missing(&none_settled, true, 1).len(), 1, "what clients did not know is another thing");
+        for (kind, count, asks) in
+            [(Kind::LinkToCassandra, 3, true), (Kind::LinkToCassandra, 2, false), (Kind::RedisMasterKilled, 9, false)]
+        {
+            assert_eq!(missing(&after(kind, count), true, 1).len(), usize::from(asks), "{kind:?}");
+        }
         let applied = Report { appends_settled_applied: 1, ..none_settled };
         assert!(missing(&applied, true, 1).is_empty());
         assert_eq!(missing(&Report { unknown: 0, ..report.clone() }, true, 1).len(), 1);
