@@ -99,7 +99,7 @@ impl Replica {
             Input::Readers(count) => self.count_readers(now_ms, count),
             Input::Expect(seq) => self.expect(now_ms, seq),
             Input::Owner(answer) => self.owner_told(now_ms, answer, effects),
-            Input::NodeGone(node) => self.leave(now_ms, &node, None, effects),
+            Input::NodeGone(node) => self.node_gone(now_ms, &node, effects),
             Input::TakenOver(epoch) => self.taken_over(now_ms, epoch),
             Input::NotOwner { from, hint } => self.not_owner(now_ms, &from, hint, effects),
             Input::Confirmed { from, number, epoch, head, hash, floor } => {

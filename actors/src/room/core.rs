@@ -26,6 +26,9 @@ use crate::ports::Fence;
 /// The log grows by at least this many entries between two snapshots.
 const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 
+/// A room that goes on elsewhere at once leaves a snapshot behind where so many entries are new: fewer are read faster than it is written.
+const SNAPSHOT_HANDED_ON_MIN: u64 = 256;
+
 /// A room that this node owns.
 ///
 /// The state is held twice. The *committed* one changes only when the log has committed, and is what snapshots, heads and
@@ -363,7 +366,8 @@ impl<T> RoomCore<T> {
         if self.in_flight.is_some() {
             return;
         }
-        if !goes_on && self.committed.head > self.last_snapshot {
+        let new = self.committed.head.since(self.last_snapshot);
+        if new >= if goes_on { SNAPSHOT_HANDED_ON_MIN } else { 1 } {
             self.take_snapshot(effects);
         }
         self.stop(StopReason::Drained, effects);

@@ -221,6 +221,13 @@ impl Search {
         self.begins_at_ms = Some(now_ms);
     }
 
+    /// A node is gone that may have owned the room: what was looked for in vain before says nothing of now.
+    pub fn anew(&mut self, now_ms: u64) {
+        self.apart_ms = SEEK_APART_MS;
+        self.began_at_ms = None;
+        self.begins_at_ms = self.begins_at_ms.map(|at_ms| at_ms.min(now_ms));
+    }
+
     /// What was found has proved right.
     pub fn succeeded(&mut self) {
         self.apart_ms = SEEK_APART_MS;

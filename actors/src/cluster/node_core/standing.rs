@@ -93,6 +93,9 @@ impl<T> NodeCore<T> {
             if is_dead {
                 self.watcher_gone(turn, &room, node);
             }
+            if let Some(state) = self.known_room(&room) {
+                state.search.anew(turn.now_ms());
+            }
             self.feed_replica(turn, &room, replica::Input::NodeGone(node.clone()));
             self.forget_owner(turn, &room, node);
         }

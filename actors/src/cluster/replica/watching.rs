@@ -248,6 +248,15 @@ impl Replica {
         }
     }
 
+    /// Looks for the owner at once: what was looked for in vain before says nothing of now.
+    pub(super) fn node_gone(&mut self, now_ms: u64, node: &NodeRef, effects: &mut Vec<Effect>) {
+        if self.watching.at.as_ref() == Some(node) {
+            self.watching.looked_up_at_ms = None;
+            self.watching.look_up_apart_ms = LOOKUP_APART_MS;
+            self.leave(now_ms, node, None, effects);
+        }
+    }
+
     /// Watches no more at a node that does not own the room or does not live; perhaps at another at once.
     pub(super) fn leave(&mut self, now_ms: u64, node: &NodeRef, hint: Option<NodeRef>, effects: &mut Vec<Effect>) {
         if self.watching.at.as_ref() != Some(node) {

@@ -220,11 +220,17 @@ fn an_idle_room_is_drained_at_once_with_a_snapshot_of_what_is_new() {
     room.activate();
     assert_eq!(room.handle(Input::Drain { goes_on: false }), [Effect::Stop(StopReason::Drained)], "nothing is new");
 
-    let mut room = TestRoom::with_writes(3);
-    assert_eq!(
-        room.handle(Input::Drain { goes_on: true }),
-        [Effect::Stop(StopReason::Drained)],
-        "the next owner goes on"
-    );
     assert_eq!(TestRoom::new().handle(Input::Drain { goes_on: false }), [Effect::Stop(StopReason::Drained)]);
+}
+
+#[test]
+fn a_room_that_goes_on_elsewhere_leaves_a_snapshot_where_much_is_new() {
+    // Its creation is an entry too.
+    for (writes, stores) in [(3, false), (254, false), (255, true)] {
+        let mut room = TestRoom::with_writes(writes);
+        let state = snapshot::encode(room.core.committed());
+        let snapshot = stores.then_some(Effect::Snapshot(state));
+        let drained: Vec<_> = snapshot.into_iter().chain([Effect::Stop(StopReason::Drained)]).collect();
+        assert_eq!(room.handle(Input::Drain { goes_on: true }), drained, "{writes} writes");
+    }
 }

@@ -3,7 +3,7 @@ use rollcall_protocol::RoomId;
 use super::desk::{Desk, fence, life, room, sent, standing, started, submits, write};
 use crate::cluster::envelope::{Payload, Watch};
 use crate::cluster::node_core::{NodeEffect, NodeInput, OwnerEnd, OwnerEvent};
-use crate::cluster::ownership::owner_key;
+use crate::cluster::ownership::{NodeRecord, OwnerRecord, RedisCommand, owner_key};
 use crate::cluster::{Replaced, Takeover, YIELDS_AFTER_MS};
 use crate::room::{Refusal, StopReason};
 
@@ -60,6 +60,22 @@ fn an_owner_that_is_gone_without_a_word_was_not_fenced() {
     assert!(wanted.contains(&NodeEffect::Closed { room: room(), end: OwnerEnd::Lost }), "{wanted:?}");
     // Its write waits, and nobody else is known to own the room.
     assert!(started(&desk.pass(450)).is_some());
+}
+
+#[test]
+fn the_room_of_a_node_whose_lease_ends_is_taken_in_that_moment() {
+    let mut desk = Desk::new();
+    let (dead, kept_ms) = (life("b"), 3_000);
+    desk.meet("b");
+    let record = NodeRecord { incarnation: dead.incarnation, takes_rooms: true, connect: None };
+    desk.redis.run(desk.now_ms, &RedisCommand::RenewNode { node: dead.node.clone(), record, ttl_ms: kept_ms });
+    let ends_at_ms = desk.now_ms + kept_ms;
+    desk.redis.set(owner_key(&room()), OwnerRecord { epoch: fence(3).epoch, owner: dead }.text());
+    // Who reads and who writes here look for the owner in vain, less and less often.
+    desk.give(NodeInput::Readers { room: room(), count: 1 });
+    desk.give(NodeInput::Write { room: room(), write: write("w", 1) });
+    assert_eq!(started(&desk.pass(ends_at_ms - desk.now_ms - 1)), None);
+    assert!(started(&desk.pass(2)).is_some());
 }
 
 #[test]

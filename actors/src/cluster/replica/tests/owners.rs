@@ -123,6 +123,16 @@ fn a_dead_owner_is_left_at_once() {
 }
 
 #[test]
+fn a_dead_owner_is_replaced_at_once_however_often_it_was_looked_for_while_it_seemed_to_live() {
+    let mut stage = Stage::confirmed(3);
+    stage.at(100, Input::GapPossible);
+    let looks: Vec<u64> = (101..8_000).filter(|&now_ms| stage.at(now_ms, Input::Tick).contains(&FindOwner)).collect();
+    let [.., before, last] = looks[..] else { panic!("{looks:?}") };
+    assert_eq!(last - before, 1_000);
+    assert!(stage.at(last + 1, Input::NodeGone(node("a"))).contains(&FindOwner));
+}
+
+#[test]
 fn lower_epochs_are_ignored_and_put_the_owner_in_doubt() {
     let mut stage = Stage::confirmed(3);
     stage.epoch = 2;
