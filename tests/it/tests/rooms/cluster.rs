@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rollcall_actors::cluster::node_core::RoomRole;
 use rollcall_actors::cluster::ownership::{RedisAnswer, RedisCommand};
 use rollcall_actors::ports::{Bus, LogError, NodeId, Ownership, PortFuture, Takeover, Takeovers};
+use rollcall_actors::shell::RoomSettings;
 use rollcall_it::together::Together;
 use rollcall_protocol::{Ack, ErrorCode, Hash, Seq, SignalKind, UserId};
 use tokio::sync::watch;
@@ -108,7 +109,7 @@ async fn a_node_that_drains_hands_its_rooms_over_and_loses_nothing() {
 }
 
 /// Who owns what, as a node sees it that can be cut off.
-pub struct Cut {
+struct Cut {
     pub ownership: Arc<dyn Ownership>,
     pub is_cut: watch::Receiver<bool>,
 }
@@ -120,6 +121,13 @@ impl Ownership for Cut {
         }
         self.ownership.run(command)
     }
+}
+
+/// Joins a node that is cut off from what says who owns what as long as it is told so.
+pub async fn join_cuttable(together: &Together, name: &str, rooms: RoomSettings) -> (Node, watch::Sender<bool>) {
+    let (cut, is_cut) = watch::channel(false);
+    let ownership = Arc::new(Cut { ownership: Arc::new(together.ownership.clone()), is_cut });
+    (Node::join_with(together, name, rooms, ownership).await, cut)
 }
 
 /// Where take-overs are noted, which at first does not take any.
@@ -145,9 +153,7 @@ impl Takeovers for Reluctant {
 #[tokio::test]
 async fn an_owner_that_is_cut_off_is_replaced_and_fenced_and_nothing_is_lost() {
     let together = Together::at(NOON_MS);
-    let (cut, is_cut) = watch::channel(false);
-    let ownership = Arc::new(Cut { ownership: Arc::new(together.ownership.clone()), is_cut });
-    let old = Node::join_with(&together, "old", ROOMY, ownership).await;
+    let (old, cut) = join_cuttable(&together, "old", ROOMY).await;
     let mut ann = Desk::at(&old, "general", "ann");
     ann.persist(1, "first").await;
     assert!(owns(&old, "general").await);
@@ -211,10 +217,8 @@ async fn nothing_is_lost_where_what_says_who_owns_what_is_wiped() {
 #[tokio::test]
 async fn a_room_that_no_owner_answers_for_can_still_be_read() {
     let together = Together::at(NOON_MS);
-    let (cut, is_cut) = watch::channel(false);
-    let ownership = Arc::new(Cut { ownership: Arc::new(together.ownership.clone()), is_cut });
     let owner = Node::join(&together, "owner", ROOMY).await;
-    let other = Node::join_with(&together, "other", SHORT_RING, ownership).await;
+    let (other, cut) = join_cuttable(&together, "other", SHORT_RING).await;
     let mut ann = Desk::at(&owner, "general", "ann");
     ann.persist(1, "1").await;
     assert!(owns(&owner, "general").await);
@@ -231,7 +235,7 @@ async fn a_room_that_no_owner_answers_for_can_still_be_read() {
 #[tokio::test]
 async fn a_room_that_others_watch_is_not_idle() {
     let together = Together::at(NOON_MS);
-    let restless = rollcall_actors::shell::RoomSettings { idle: Duration::from_millis(50), ..ROOMY };
+    let restless = RoomSettings { idle: Duration::from_millis(50), ..ROOMY };
     let owner = Node::join(&together, "owner", restless).await;
     let mut ann = Desk::at(&owner, "general", "ann");
     ann.persist(1, "1").await;

@@ -10,7 +10,7 @@ use rollcall_it::together::Together;
 use rollcall_protocol::{Ack, Epoch, Seq};
 use tokio::sync::watch;
 
-use super::cluster::{Cut, by_role, owns};
+use super::cluster::{by_role, join_cuttable, owns};
 use super::desk::{Desk, ack};
 use super::node::{NOON_MS, Node, ROOMY, in_time, room};
 use super::reader::Reader;
@@ -56,9 +56,7 @@ fn lost(node: &Node) -> u64 {
 #[tokio::test]
 async fn nobody_forks_a_room_where_redis_goes_back_to_an_earlier_owner() {
     let together = Together::at(NOON_MS);
-    let (cut, is_cut) = watch::channel(false);
-    let ownership = Arc::new(Cut { ownership: Arc::new(together.ownership.clone()), is_cut });
-    let old = Node::join_with(&together, "old", ROOMY, ownership).await;
+    let (old, cut) = join_cuttable(&together, "old", ROOMY).await;
     let mut ann = Desk::at(&old, "general", "ann");
     ann.persist(1, "first").await;
     assert!(owns(&old, "general").await);

@@ -48,6 +48,17 @@ fn settings(config: &config::Redis) -> RedisSettings {
     RedisSettings::from_config(config).unwrap()
 }
 
+/// A client that has drawn an epoch, an inbound channel that is subscribed to, and what draws the next.
+async fn drawn_and_subscribed(settings: &RedisSettings) -> (RedisClient, Inbound, RedisCommand) {
+    let client = RedisClient::start(settings).unwrap();
+    let mut inbound = Inbound::start(settings, &node("n1")).unwrap();
+    connected(&client).await;
+    assert_eq!(next(&mut inbound).await, InboundEvent::Subscribed);
+    let draw = RedisCommand::DrawEpoch { room: room("a") };
+    assert_eq!(client.run(&draw).await, RedisAnswer::Number(1));
+    (client, inbound, draw)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server_is_used_on_encrypted_connections_that_it_is_vouched_for_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,12 +92,7 @@ async fn one_server_is_used_on_encrypted_connections_that_it_is_vouched_for_on()
     let settings = settings(&config);
     let findings = examine(&settings).await;
     assert!(findings.iter().all(|finding| finding.status == Status::Ok), "{findings:#?}");
-    let client = RedisClient::start(&settings).unwrap();
-    let mut inbound = Inbound::start(&settings, &node("n1")).unwrap();
-    connected(&client).await;
-    assert_eq!(next(&mut inbound).await, InboundEvent::Subscribed);
-    let draw = RedisCommand::DrawEpoch { room: room("a") };
-    assert_eq!(client.run(&draw).await, RedisAnswer::Number(1));
+    let (client, mut inbound, draw) = drawn_and_subscribed(&settings).await;
     RedisBus::new(client.clone()).send(&node("n1"), Bytes::from_static(b"hello"));
     assert_eq!(next(&mut inbound).await, InboundEvent::Envelope(Bytes::from_static(b"hello")));
 
@@ -127,12 +133,7 @@ async fn sentinels_with_a_password_of_their_own_name_a_master_on_encrypted_conne
     }
 
     let settings = settings(&config);
-    let client = RedisClient::start(&settings).unwrap();
-    let mut inbound = Inbound::start(&settings, &node("n1")).unwrap();
-    connected(&client).await;
-    assert_eq!(next(&mut inbound).await, InboundEvent::Subscribed);
-    let draw = RedisCommand::DrawEpoch { room: room("a") };
-    assert_eq!(client.run(&draw).await, RedisAnswer::Number(1));
+    let (client, mut inbound, draw) = drawn_and_subscribed(&settings).await;
 
     trio.servers()[0].kill();
     assert_eq!(next(&mut inbound).await, InboundEvent::Interrupted);
