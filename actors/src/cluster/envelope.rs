@@ -77,6 +77,13 @@ pub enum Payload {
     Question(Question),
     /// The answer to a question.
     Told(Told),
+    /// To a room's owner: somebody has read this entry here, and it is not what was written. Said again as long as it is read so.
+    Damaged {
+        /// In which room.
+        room: RoomId,
+        /// Which entry.
+        entry: Seq,
+    },
     /// To a room's owner and from it: something ephemeral, for everybody who reads the room. It may be lost.
     Signal(Signal),
 }

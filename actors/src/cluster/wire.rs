@@ -36,6 +36,7 @@ const QUESTION: u8 = 10;
 const TOLD: u8 = 11;
 const HAND_OVER: u8 = 12;
 const SIGNAL: u8 = 13;
+const DAMAGED: u8 = 14;
 
 /// The only kind of signal.
 const TYPING: u8 = 1;
@@ -67,6 +68,7 @@ enum PayloadIn {
     Told(ToldIn),
     HandOver((RoomId, Epoch, Binary<16>)),
     Signal((RoomId, UserId, u8)),
+    Damaged((RoomId, Seq)),
 }
 
 /// Appends an envelope, without its format version, to `bytes`.
@@ -122,6 +124,7 @@ pub(super) fn write_payload(payload: &Payload) -> Vec<u8> {
         Payload::Signal(Signal { room, user, kind: SignalKind::Typing }) => {
             append(&mut bytes, &(SIGNAL, (room, user, TYPING)));
         }
+        Payload::Damaged { room, entry } => append(&mut bytes, &(DAMAGED, (room, entry))),
         Payload::HandOver { room, fence } => {
             append(&mut bytes, &(HAND_OVER, (room, fence.epoch, Binary(fence.owner.0.to_be_bytes()))));
         }
@@ -193,6 +196,7 @@ fn read_payload(payload: PayloadIn) -> Result<Payload, Malformed> {
         }
         PayloadIn::Activate(room) => Payload::Activate(room),
         PayloadIn::Signal((room, user, TYPING)) => Payload::Signal(Signal { room, user, kind: SignalKind::Typing }),
+        PayloadIn::Damaged((room, entry)) => Payload::Damaged { room, entry },
         PayloadIn::Signal(_) => return Err("a signal is of an unknown kind"),
         PayloadIn::HandOver((room, epoch, Binary(owner))) => {
             let owner = rollcall_protocol::OwnerId(u128::from_be_bytes(owner));
@@ -267,6 +271,7 @@ impl<'de> Deserialize<'de> for PayloadIn {
                     TOLD => PayloadIn::Told(content(&mut seq)?),
                     HAND_OVER => PayloadIn::HandOver(content(&mut seq)?),
                     SIGNAL => PayloadIn::Signal(content(&mut seq)?),
+                    DAMAGED => PayloadIn::Damaged(content(&mut seq)?),
                     _ => return Err(de::Error::custom("no payload has this tag")),
                 })
             }

@@ -7,6 +7,7 @@ use ractor::{ActorRef, MessagingErr};
 use rollcall_protocol::{Entry, Joined, RoomId, Seq};
 
 use super::admission::{Admission, Lease, NotAdmitted, Permit};
+use super::cluster::Cluster;
 use super::damage::Damage;
 use super::frame::Frame;
 use super::inbox::{Doorbell, Inbox, ReplyKind, ReplySlot};
@@ -20,13 +21,20 @@ use crate::room::Refusal;
 /// A room that is active on this node, or about to be, or that is shown here while another node owns it. Requests are answered in the
 /// asker's inbox, exactly once each.
 pub struct RoomHandle {
-    /// None where another node owns the room.
-    actor: Option<ActorRef<RoomMsg>>,
+    keeper: Keeper,
     pub(super) admission: Arc<Admission>,
     pub(super) tail: Arc<Tail>,
     pages: Pages,
     log: Arc<dyn Log>,
     damage: Arc<Damage>,
+}
+
+/// Who keeps a room that is shown here.
+pub(super) enum Keeper {
+    /// Its owner.
+    Owner(ActorRef<RoomMsg>),
+    /// This node, while another one owns it.
+    Node(Cluster),
 }
 
 /// Who asks: the inbox and the number under which it wants the answer.
@@ -86,13 +94,13 @@ impl std::fmt::Debug for RoomHandle {
 
 impl RoomHandle {
     pub(super) fn new(
-        actor: Option<ActorRef<RoomMsg>>,
+        keeper: Keeper,
         admission: Arc<Admission>,
         tail: Arc<Tail>,
         log: Arc<dyn Log>,
         damage: Arc<Damage>,
     ) -> Arc<Self> {
-        Arc::new(Self { actor, admission, tail, pages: Pages::default(), log, damage })
+        Arc::new(Self { keeper, admission, tail, pages: Pages::default(), log, damage })
     }
 
     /// Takes a request, unless the queue is full: then the answer is `busy`. What is asked in one order is taken in that order.
@@ -137,7 +145,7 @@ impl RoomHandle {
     /// # Errors
     /// Gives it back where the actor has ended.
     pub(super) fn give(&self, request: Request) -> Result<(), Request> {
-        let Some(actor) = &self.actor else { return Err(request) };
+        let Keeper::Owner(actor) = &self.keeper else { return Err(request) };
         match actor.cast(RoomMsg::Request(request)) {
             Err(MessagingErr::SendErr(RoomMsg::Request(request))) => Err(request),
             // A message that the actor never gets to is dropped, and the reply slot in it answers by itself.
@@ -147,14 +155,14 @@ impl RoomHandle {
 
     /// Tells the room's actor something, if there is one.
     pub(super) fn tell(&self, message: RoomMsg) {
-        if let Some(actor) = &self.actor {
+        if let Keeper::Owner(actor) = &self.keeper {
             let _ = actor.cast(message);
         }
     }
 
     /// Tells whether this actor is the room's.
     pub(super) fn is_of(&self, actor: ractor::ActorId) -> bool {
-        self.actor.as_ref().is_some_and(|own| own.get_id() == actor)
+        matches!(&self.keeper, Keeper::Owner(own) if own.get_id() == actor)
     }
 
     /// Returns the room's shared tail.
@@ -187,11 +195,14 @@ impl RoomHandle {
         page.inspect_err(|error| self.look_at_error(after.next(), error))
     }
 
-    /// Where a read from this entry on shows that the room's log is damaged, tells operators and the room's actor: nothing is
-    /// numbered on top of it.
+    /// Where a read from this entry on shows that the room's log is damaged, tells operators and the room's owner, wherever it is:
+    /// nothing is numbered on top of it.
     pub(super) fn look_at_error(&self, first: Seq, error: &LogError) {
         if self.damage.look_at(self.tail.room(), first, error) {
-            self.tell(RoomMsg::DamageFound);
+            match &self.keeper {
+                Keeper::Owner(_) => self.tell(RoomMsg::DamageFound),
+                Keeper::Node(cluster) => cluster.found_damaged(self.tail.room().clone(), first),
+            }
         }
     }
 }

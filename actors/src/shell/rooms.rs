@@ -10,7 +10,7 @@ use rollcall_protocol::RoomId;
 use super::admission::Admission;
 use super::cluster::{Cluster, OwnerLink};
 use super::directory::{DirectoryMsg, Shared};
-use super::handle::RoomHandle;
+use super::handle::{Keeper, RoomHandle};
 use super::room_actor::{RoomActor, RoomMsg};
 use super::tail::{RingLimits, Tail};
 use crate::ports::Log;
@@ -67,7 +67,7 @@ impl Rooms {
         let watch = link.as_ref().map(|(cluster, _)| cluster.readers_watch(room));
         let admission = Admission::watched(shared.settings.queue, Instant::now(), watch);
         let tail = Tail::new(room.clone(), shared.settings.ring);
-        let handle = RoomHandle::new(Some(actor), admission, tail, shared.log(), Arc::clone(&shared.damage));
+        let handle = RoomHandle::new(Keeper::Owner(actor), admission, tail, shared.log(), Arc::clone(&shared.damage));
         let hold = handle.admission.hold();
         handle.tell(RoomMsg::Begin(Arc::clone(&handle), hold, link.map(|(_, link)| link)));
         handle

@@ -239,7 +239,7 @@ impl World {
                 let input = NodeInput::Answered { to: from, question, result };
                 self.after(0, Event::ToNode(life, Box::new(input)));
             }
-            NodeEffect::Watched { .. } => {}
+            NodeEffect::Watched { .. } | NodeEffect::LookAt { .. } => {}
             NodeEffect::HintCorrected { .. } => self.totals.count("hints corrected"),
             NodeEffect::Signal(_) => {}
             NodeEffect::WatchRenewed => self.totals.count("watches renewed"),

@@ -93,6 +93,7 @@ fn one_of_each() -> Vec<Payload> {
         told(Err(ErrorFrame::new(ErrorCode::Forbidden, "reading this room is not allowed"))),
         Payload::HandOver { room: room(), fence: Fence { epoch: Epoch::new(4), owner: OwnerId(u128::MAX - 5) } },
         Payload::Signal(Signal { room: room(), user: UserId::parse("ann").unwrap(), kind: SignalKind::Typing }),
+        Payload::Damaged { room: room(), entry: Seq::new(2) },
     ]
 }
 

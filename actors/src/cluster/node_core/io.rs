@@ -76,6 +76,13 @@ pub enum NodeInput<T> {
         /// The cursor.
         seq: Seq,
     },
+    /// Somebody here has read an entry, and it is not what was written.
+    Damaged {
+        /// In which room.
+        room: RoomId,
+        /// Which entry.
+        entry: Seq,
+    },
     /// A connection writes. What one device writes comes in the order in which it was sent.
     Write {
         /// To which room.
@@ -343,6 +350,15 @@ pub enum NodeEffect<T> {
         life: Life,
         /// Whether another node takes the room at once, as far as is known.
         goes_on: bool,
+    },
+    /// Have the owner read this entry, which somebody has found damaged.
+    LookAt {
+        /// In which room.
+        room: RoomId,
+        /// Which owner.
+        life: Life,
+        /// Which entry.
+        entry: Seq,
     },
     /// Give this to the owner.
     Submit {

@@ -191,6 +191,7 @@ impl<T> NodeCore<T> {
             NodeInput::Tick => {}
             NodeInput::Readers { room, count } => self.count_readers(turn, &room, count),
             NodeInput::Expect { room, seq } => self.feed_replica(turn, &room, replica::Input::Expect(seq)),
+            NodeInput::Damaged { room, entry } => self.found_damaged(turn, &room, entry),
             NodeInput::Write { room, write } => self.write(turn, room, write),
             NodeInput::Ask { room, ask, reply } => self.ask(turn, &room, ask, reply),
             NodeInput::Answered { to, question, result } => Self::answered(turn, to, question, result),

@@ -43,6 +43,8 @@ pub(super) struct Room<T> {
     pub held: HeldSubmits,
     /// Nodes that want to watch the room here, with the numbers of their watches.
     pub want_to_watch: BTreeMap<NodeRef, u64>,
+    /// When its owner was last told of damage.
+    pub damage_told_at_ms: Option<u64>,
     /// When the room is in the node's list of what is due.
     pub due_at_ms: Option<u64>,
 }
@@ -145,6 +147,7 @@ impl<T> Room<T> {
             released: None,
             held: HeldSubmits::default(),
             want_to_watch: BTreeMap::new(),
+            damage_told_at_ms: None,
             due_at_ms: None,
         }
     }

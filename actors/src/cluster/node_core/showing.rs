@@ -1,16 +1,19 @@
 //! Replicas: rooms that are read here and owned elsewhere.
 
-use rollcall_protocol::{Epoch, RoomId, Signal};
+use rollcall_protocol::{Epoch, RoomId, Seq, Signal};
 
 use super::io::{Life, NodeEffect, TailAsker};
 use super::node::{NodeCore, Turn};
-use super::room::{Phase, Shown};
+use super::room::{Phase, Room, Shown};
 use crate::cluster::envelope::{Payload, Watch};
 use crate::cluster::replica::{self, Replica};
 use crate::cluster::{LinkEffect, NodeRef, TrustInput};
 
 /// The numbers of the watches of a room's replicas: those of a later one lie above those of an earlier one.
 const WATCHES_OF_A_LIFE: u64 = 1 << 24;
+
+/// An owner is told of damage in its room at most this often, in milliseconds: readers meet the same entry again and again.
+const DAMAGE_APART_MS: u64 = 1_000;
 
 impl<T> NodeCore<T> {
     pub(super) fn count_readers(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, count: usize) {
@@ -185,6 +188,31 @@ impl<T> NodeCore<T> {
                 LinkEffect::Released { room, from } => self.not_owner(turn, &room, &from, None),
             }
         }
+    }
+
+    /// Somebody here has read an entry that is not what was written. Nothing is numbered over damage, so the owner is to look at it.
+    pub(super) fn found_damaged(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, entry: Seq) {
+        if self.look_at(turn, room, entry) {
+            return;
+        }
+        let (me, now_ms) = (self.me.clone(), turn.now_ms());
+        let Some(state) = self.known_room(room) else { return };
+        let watched = state.shown.as_ref().and_then(|shown| shown.replica.confirmed_at());
+        let Some(to) = watched.or(state.found.as_ref()).filter(|node| **node != me).cloned() else { return };
+        if state.damage_told_at_ms.is_none_or(|at_ms| now_ms >= at_ms + DAMAGE_APART_MS) {
+            state.damage_told_at_ms = Some(now_ms);
+            let payloads = vec![Payload::Damaged { room: room.clone(), entry }];
+            turn.effects.push(NodeEffect::Send { to, payloads });
+        }
+    }
+
+    /// Has the owner here look at an entry that was found damaged; tells whether there is one.
+    pub(super) fn look_at(&mut self, turn: &mut Turn<'_, T>, room: &RoomId, entry: Seq) -> bool {
+        let Some((life, active)) = self.rooms.get_mut(room).and_then(Room::open) else { return false };
+        if (Seq::FIRST..=active.standing.head).contains(&entry) {
+            turn.effects.push(NodeEffect::LookAt { room: room.clone(), life, entry });
+        }
+        true
     }
 
     /// Passes something ephemeral on: from the owner to all who watch, from others to the owner.

@@ -153,6 +153,7 @@ impl<T> NodeCore<T> {
                 self.signal(turn, &signal, Some(from));
                 turn.effects.push(NodeEffect::Signal(signal));
             }
+            Payload::Damaged { room, entry } => _ = self.look_at(turn, &room, entry),
             Payload::HandOver { room, fence } => {
                 let state = self.room(&room);
                 if state.owner.is_none() {

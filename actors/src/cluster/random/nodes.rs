@@ -183,8 +183,9 @@ impl SimNode {
             | Payload::Question(_)
             | Payload::Told(_)
             | Payload::Signal(_)
+            | Payload::Damaged { .. }
             | Payload::HandOver { .. } => {
-                panic!("nobody submits, asks or drains here")
+                panic!("nobody submits, asks, drains or finds damage here")
             }
         }
     }

@@ -47,7 +47,15 @@ impl Node {
                 self.stats.repair_reads.count();
                 let (log, from) = (self.rooms.log(), room.clone());
                 let range = ReadRange { after, through, entries_max: BATCH_ENTRIES_MAX, bytes_max: REPAIR_BYTES_MAX };
-                let work = async move { log.read(&from, range).await };
+                let (damage, cluster) = (Arc::clone(&self.rooms.shared.damage), self.cluster.clone());
+                let work = async move {
+                    let read = log.read(&from, range).await;
+                    read.inspect_err(|error| {
+                        if damage.look_at(&from, after.next(), error) {
+                            cluster.found_damaged(from.clone(), after.next());
+                        }
+                    })
+                };
                 let tell = move |result| NodeMsg::Input(Box::new(NodeInput::Entries { room, life, read, result }));
                 self.begin(work, Err(LogError::Unavailable(PANICKED.to_owned())), tell);
             }
@@ -76,6 +84,12 @@ impl Node {
                 if let Some(owner) = self.owner(&room, life) {
                     owner.handle.admission.close();
                     owner.handle.tell(RoomMsg::Drain { goes_on });
+                }
+            }
+            NodeEffect::LookAt { room, life, entry } => {
+                if let Some(handle) = self.owner(&room, life).map(|owner| Arc::clone(&owner.handle)) {
+                    // What it finds it tells the owner itself.
+                    self.rooms.spawn(async move { _ = handle.history(entry.previous(), entry).await });
                 }
             }
             NodeEffect::Submit { room, life, write } => self.submit(&room, life, write),

@@ -127,7 +127,11 @@ impl Node {
         self.rooms.spawn(async move {
             for (cursor, waiting) in checks {
                 let place = places.acquire().await;
-                let look_at_error = |error: &LogError| _ = damage.look_at(&room, cursor.0, error);
+                let look_at_error = |error: &LogError| {
+                    if damage.look_at(&room, cursor.0, error) {
+                        cluster.found_damaged(room.clone(), cursor.0);
+                    }
+                };
                 let checked = check_in_log(&*log, &room, head, cursor, look_at_error).await;
                 drop(place);
                 let answered = |(reply, facts)| (reply, checked.clone().map(|()| facts));

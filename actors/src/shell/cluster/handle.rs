@@ -254,6 +254,11 @@ impl Cluster {
         self.tell(NodeInput::Expect { room, seq });
     }
 
+    /// Tells the node that somebody here has read an entry that is not what was written: the room's owner is to know.
+    pub(in crate::shell) fn found_damaged(&self, room: RoomId, entry: Seq) {
+        self.tell(NodeInput::Damaged { room, entry });
+    }
+
     pub(in crate::shell) fn tell(&self, input: NodeInput<Waiter>) {
         self.send(NodeMsg::Input(Box::new(input)));
     }

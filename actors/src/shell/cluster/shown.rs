@@ -10,7 +10,7 @@ use super::handle::Cluster;
 use crate::ports::Log;
 use crate::shell::admission::{Admission, QueueLimits};
 use crate::shell::damage::Damage;
-use crate::shell::handle::RoomHandle;
+use crate::shell::handle::{Keeper, RoomHandle};
 use crate::shell::tail::{RingLimits, Tail, TailEnd};
 
 /// Nothing is asked of such a room's handle.
@@ -62,7 +62,8 @@ impl Shown {
 
     fn make(&self, room: &RoomId, admission: Arc<Admission>) -> Arc<RoomHandle> {
         let tail = Tail::new(room.clone(), self.ring);
-        RoomHandle::new(None, admission, tail, Arc::clone(&self.log), Arc::clone(&self.damage))
+        let keeper = Keeper::Node(self.cluster.clone());
+        RoomHandle::new(keeper, admission, tail, Arc::clone(&self.log), Arc::clone(&self.damage))
     }
 
     /// Begins to show a room from a head on; who read it before joins again.

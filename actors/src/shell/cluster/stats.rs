@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::cluster::Payload;
 
 /// The kinds of payloads, by the names that metrics give them.
-pub const SENT_KINDS: [&str; 13] = [
+pub const SENT_KINDS: [&str; 14] = [
     "submit",
     "submit_reply",
     "watch",
@@ -19,6 +19,7 @@ pub const SENT_KINDS: [&str; 13] = [
     "told",
     "hand_over",
     "signal",
+    "damaged",
 ];
 
 /// A payload's place in [`SENT_KINDS`].
@@ -44,6 +45,7 @@ impl Kind {
             Payload::Told(_) => 10,
             Payload::HandOver { .. } => 11,
             Payload::Signal(_) => 12,
+            Payload::Damaged { .. } => 13,
         })
     }
 }

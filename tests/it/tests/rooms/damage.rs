@@ -191,9 +191,8 @@ async fn a_room_that_was_given_up_damaged_is_not_begun_again_before_it_was_resto
     assert_eq!((found(&node, &ann), node.history(&ann.room).await.len()), ((0, None), 12));
 }
 
-/// In a cluster the owner keeps the room, and refuses what other nodes forward.
-#[tokio::test]
-async fn an_owner_that_has_found_damage_refuses_the_writes_of_other_nodes() {
+/// A room of eleven entries on two nodes of a cluster: its owner, with a client, and another one, with another.
+async fn on_two_nodes() -> ((Node, Desk), (Node, Desk)) {
     let together = Together::at(NOON_MS);
     let owner = Node::join(&together, "a", SHORT_RING).await;
     let mut ann = Desk::at(&owner, "room", "ann");
@@ -205,6 +204,13 @@ async fn an_owner_that_has_found_damage_refuses_the_writes_of_other_nodes() {
     owner.see(|view| view.peers.len() == 1).await;
     let mut bob = Desk::at(&other, "room", "bob");
     assert_eq!(bob.persist(1, "1").await, ack(11));
+    ((owner, ann), (other, bob))
+}
+
+/// In a cluster the owner keeps the room, and refuses what other nodes forward.
+#[tokio::test]
+async fn an_owner_that_has_found_damage_refuses_the_writes_of_other_nodes() {
+    let ((owner, mut ann), (other, mut bob)) = on_two_nodes().await;
     owner.log.damage(&ann.room, DAMAGED);
     let subscribed = join_from_start(&mut ann).await;
     assert!(read_on(&subscribed).await.is_err());
@@ -217,5 +223,22 @@ async fn an_owner_that_has_found_damage_refuses_the_writes_of_other_nodes() {
     assert_eq!(owner.history_head(&ann.room).await, 11);
     owner.log.restore();
     assert_eq!(bob.persist(2, "2").await, ack(12));
+    assert_eq!(found(&owner, &ann), (0, None));
+}
+
+#[tokio::test]
+async fn a_reader_of_another_node_who_meets_damage_stops_the_owner() {
+    let ((owner, mut ann), (other, mut bob)) = on_two_nodes().await;
+    let subscribed = join_from_start(&mut bob).await;
+    for node in [&owner, &other] {
+        node.log.damage(&ann.room, DAMAGED);
+    }
+    assert_eq!(ann.persist(10, "10").await, ack(12), "nobody knows of it yet");
+    assert!(subscribed.room.history(Seq::new(DAMAGED - 1), Seq::new(11)).await.is_err());
+    until(|| found(&owner, &ann) == (1, Some(DAMAGED))).await;
+    is_refused_as_damaged(&mut ann, 11).await;
+    assert_eq!((found(&other, &bob), owner.history_head(&ann.room).await), ((1, Some(DAMAGED)), 12));
+    owner.log.restore();
+    assert_eq!(ann.persist(11, "11").await, ack(13));
     assert_eq!(found(&owner, &ann), (0, None));
 }

@@ -1,4 +1,4 @@
-use rollcall_protocol::Seq;
+use rollcall_protocol::{RoomId, Seq};
 
 use super::desk::{Desk, fence, life, room, sent, standing, started, write};
 use crate::cluster::envelope::{Payload, WatchConfirmed};
@@ -39,6 +39,38 @@ fn a_room_that_is_read_is_watched_at_its_owner() {
     // Writes go where the room is watched.
     let wanted = desk.give(NodeInput::Write { room: room(), write: write("w", 1) });
     assert!(matches!(sent(&wanted, "b")[..], [Payload::Submit(_)]), "{wanted:?}");
+}
+
+fn damaged(entry: u64) -> Payload {
+    Payload::Damaged { room: room(), entry: Seq::new(entry) }
+}
+
+#[test]
+fn the_owner_is_told_of_damage_that_is_found_here_and_not_too_often() {
+    let (mut desk, number) = reading();
+    confirm(&mut desk, number, 3, 9);
+    let found = |desk: &mut Desk, entry| desk.give(NodeInput::Damaged { room: room(), entry: Seq::new(entry) });
+    assert_eq!(sent(&found(&mut desk, 4), "b"), [&damaged(4)]);
+    assert_eq!(found(&mut desk, 5), []);
+    desk.pass(1_000);
+    assert_eq!(sent(&found(&mut desk, 5), "b"), [&damaged(5)]);
+    let nobody_reads = RoomId::parse("other").unwrap();
+    assert_eq!(desk.give(NodeInput::Damaged { room: nobody_reads, entry: Seq::new(4) }), []);
+}
+
+#[test]
+fn an_owner_looks_at_the_entry_that_another_node_or_its_own_has_found_damaged() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.receive("b", damaged(1)), [], "it owns nothing");
+    let life = desk.start();
+    let event = OwnerEvent::Activated { fence: fence(1), replaced: Replaced::Nothing, standing: standing(1, 9) };
+    desk.owner(life, event);
+    let look = |entry| NodeEffect::LookAt { room: room(), life, entry: Seq::new(entry) };
+    assert_eq!(desk.receive("b", damaged(9)), [look(9)]);
+    assert_eq!(desk.give(NodeInput::Damaged { room: room(), entry: Seq::new(4) }), [look(4)]);
+    for nowhere in [0, 10] {
+        assert_eq!(desk.receive("b", damaged(nowhere)), []);
+    }
 }
 
 #[test]
