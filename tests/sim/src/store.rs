@@ -241,7 +241,7 @@ impl RoomStore {
         }
         let last_seq = entries.last().expect("an append has at least one entry").seq;
         if last_seq <= there.last_seq {
-            damages.push(format!("the end of {room} fell from {} to {last_seq}", there.last_seq));
+            damages.push(format!("the end of {room} was {} and is {last_seq} after an append", there.last_seq));
         }
         self.fences.insert(bucket, LogTail { last_seq, ..there });
         Answer::Applied

@@ -49,7 +49,19 @@ fn every_plan_is_large_enough() {
     for seed in 0..1_000 {
         let plan = Plan::draw(&mut Dice::new(seed), None);
         assert!(plan.nodes >= 3 && plan.rooms.len() >= 3 && plan.clients >= 10, "{plan:?}");
-        assert!(plan.writes.len() >= 300 && plan.faults.len() >= 15, "{plan:?}");
+        assert!(plan.writes.len() >= 330 && plan.faults.len() >= 15, "{plan:?}");
+    }
+}
+
+/// Of many seeds those that plan the fewest writes: none are made by a client whose program does not run.
+#[test]
+fn every_run_writes_enough() {
+    let planned = |seed: &u64| Plan::draw(&mut Dice::new(*seed).split(), None).writes.len();
+    let mut seeds: Vec<u64> = (0..1_000).collect();
+    seeds.sort_by_cached_key(planned);
+    for &seed in &seeds[..40] {
+        let writes = run(Settings { seed, ..Settings::default() }).totals.get("writes");
+        assert!(writes >= 300, "seed {seed}: {writes} of {} writes that were planned", planned(&seed));
     }
 }
 
@@ -62,4 +74,14 @@ fn where_a_node_drains_and_nothing_else_happens_few_takeovers_are_noted() {
     assert_eq!(results.failed.len(), 0);
     let (handed_over, takeovers) = (results.totals.get("rooms handed over"), results.totals.get("takeovers noticed"));
     assert!(handed_over >= 30 && takeovers * 3 <= handed_over, "{handed_over} handed over, {takeovers} taken over");
+}
+
+/// Redis forgets nodes that live, and they are there again in a moment. Their owners go on: without that time some hundred are fenced.
+#[test]
+fn where_redis_is_wiped_and_nothing_else_happens_rooms_stay_where_they_are() {
+    let settings = Settings { only: Some(FaultKind::RedisWiped), ..Settings::default() };
+    let results = run_seeds(settings, 0, 60, |_, _| {});
+    assert_eq!(results.failed.len(), 0);
+    let (fenced, activated) = (results.totals.get("owners fenced"), results.totals.get("owners activated"));
+    assert!(fenced <= 10 && activated >= 100, "{fenced} fenced of {activated}");
 }

@@ -1,5 +1,8 @@
 //! The other nodes: which of them live, as Redis has it. Costs one command a second for the list of names and one for each node;
 //! a node whose lease comes to its end is looked at in that moment.
+//!
+//! Redis may forget nodes that live: it was wiped, or away for longer than a lease. Each of them is there again within a lease. So a key
+//! that is missing before its lease has ended, or soon after Redis was away, is looked for again before its node counts as gone.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,7 @@ use rollcall_protocol::RoomId;
 use super::command::{RedisAnswer, RedisCommand};
 use super::record::NodeRecord;
 use super::rendezvous::preferred;
+use crate::cluster::lease::{LEASE_MS, RENEW_EVERY_MS};
 use crate::cluster::{NodeRef, parse_node_id};
 use crate::ports::NodeId;
 
@@ -16,6 +20,12 @@ const LOOK_EVERY_MS: u64 = 1_000;
 
 /// When Redis is asked again that did not answer, in milliseconds.
 const RETRY_MS: u64 = 250;
+
+/// A silence of Redis in which no lease ends of a node that goes on renewing it, in milliseconds.
+const SILENCE_MS_MAX: u64 = LEASE_MS - RENEW_EVERY_MS;
+
+/// How long after its lease has ended a node is missed at most, in milliseconds, however often Redis is away.
+const MISSED_MS_MAX: u64 = 2 * LEASE_MS;
 
 /// Nodes that are kept in mind. A list that is longer was not written by a cluster.
 const PEERS_MAX: usize = 1_024;
@@ -53,7 +63,12 @@ pub struct Peers {
     me: NodeId,
     nodes: BTreeMap<NodeId, Known>,
     list_at_ms: u64,
-    in_flight: Option<Asked>,
+    /// What was asked last, and when, as long as there is no answer.
+    in_flight: Option<(Asked, u64)>,
+    /// When that was asked which Redis has answered last.
+    heard_at_ms: Option<u64>,
+    /// Until then nodes may be missing that live, since Redis was away.
+    doubtful_until_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,10 +84,19 @@ enum Asked {
     Node(NodeId),
 }
 
+impl Peer {
+    /// Tells whether it may live though Redis does not know it. One that goes takes no rooms any more, and then its key away.
+    fn may_be_missing(&self, now_ms: u64, doubtful_until_ms: u64) -> bool {
+        let is_early = now_ms < self.ends_at_ms;
+        let is_doubtful = now_ms < doubtful_until_ms.min(self.ends_at_ms + MISSED_MS_MAX);
+        self.record.takes_rooms && (is_early || is_doubtful)
+    }
+}
+
 impl Peers {
     /// Begins to know nobody; the first [`PeersInput::Tick`] asks Redis.
     pub fn new(me: NodeId) -> Self {
-        Self { me, nodes: BTreeMap::new(), list_at_ms: 0, in_flight: None }
+        Self { me, nodes: BTreeMap::new(), list_at_ms: 0, in_flight: None, heard_at_ms: None, doubtful_until_ms: 0 }
     }
 
     /// Takes one input at the time `now_ms` of the monotonic clock and appends what is to be done to `effects`.
@@ -81,7 +105,10 @@ impl Peers {
     /// Where an answer follows no command, or does not fit it: faults of the caller.
     pub fn handle(&mut self, now_ms: u64, input: PeersInput, effects: &mut Vec<PeersEffect>) {
         if let PeersInput::Answer(answer) = input {
-            let asked = self.in_flight.take().expect("an answer follows a command");
+            let (asked, asked_at_ms) = self.in_flight.take().expect("an answer follows a command");
+            if !matches!(answer, RedisAnswer::Failed(_)) {
+                self.heard(now_ms, asked_at_ms);
+            }
             match (asked, answer) {
                 (Asked::List, RedisAnswer::Roster(names)) => {
                     self.list_at_ms = now_ms + LOOK_EVERY_MS;
@@ -111,6 +138,11 @@ impl Peers {
     /// Returns a node that lives.
     pub fn get(&self, node: &NodeId) -> Option<&Peer> {
         self.nodes.get(node)?.peer.as_ref()
+    }
+
+    /// Tells whether this life of a node counts as alive, though Redis may not know it at the moment.
+    pub fn is_alive(&self, node: &NodeRef) -> bool {
+        self.get(&node.node).is_some_and(|peer| peer.record.incarnation == node.incarnation)
     }
 
     /// Returns the nodes that live, without this one, by their names.
@@ -145,7 +177,14 @@ impl Peers {
             Asked::List => RedisCommand::Enroll { node: self.me.clone() },
             Asked::Node(node) => RedisCommand::ReadNode { node: node.clone() },
         }));
-        self.in_flight = Some(asked);
+        self.in_flight = Some((asked, now_ms));
+    }
+
+    fn heard(&mut self, now_ms: u64, asked_at_ms: u64) {
+        if self.heard_at_ms.is_some_and(|at_ms| now_ms >= at_ms + SILENCE_MS_MAX) {
+            self.doubtful_until_ms = now_ms + LEASE_MS;
+        }
+        self.heard_at_ms = Some(asked_at_ms);
     }
 
     fn take_list(&mut self, now_ms: u64, names: &[std::sync::Arc<str>]) {
@@ -169,6 +208,13 @@ impl Peers {
         effects: &mut Vec<PeersEffect>,
     ) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
+        if let Some(peer) = &known.peer
+            && found.is_none()
+            && peer.may_be_missing(now_ms, self.doubtful_until_ms)
+        {
+            known.look_at_ms = (now_ms + RETRY_MS).min(peer.ends_at_ms.max(now_ms + 1));
+            return;
+        }
         let peer = found.map(|(record, ttl_ms)| Peer { record, ends_at_ms: now_ms + ttl_ms });
         known.look_at_ms = match &peer {
             Some(peer) => peer.ends_at_ms.clamp(now_ms + 1, now_ms + LOOK_EVERY_MS),

@@ -14,7 +14,7 @@ use crate::ports::{Fence, NodeId};
 /// An epoch from Redis above this one is garbage: the log's own need room to grow.
 const EPOCH_DRAWN_MAX: u64 = NUMBER_MAX / 2;
 
-/// How often an owner is looked for while a node that was fenced waits, in milliseconds.
+/// How often an owner is looked for while a node that was fenced waits, or one that lives is missing, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 250;
 
 /// How often others may be faster with a claim until the next try waits.
@@ -158,11 +158,15 @@ impl Seeking {
         match (phase, answer) {
             (Phase::ReadingOwner, RedisAnswer::Text(text)) => self.owner_read(now_ms, text, around, effects),
             (Phase::ReadingNode { text, record }, RedisAnswer::Node(found)) => {
+                let is_missing = found.is_none();
                 let lives = found
                     .and_then(|(text, _)| NodeRecord::parse(&text))
                     .is_some_and(|node| node.incarnation == record.owner.incarnation);
                 if lives {
                     effects.push(SeekEffect::Found(Seat::There(record)));
+                } else if is_missing && around.peers.is_alive(&record.owner) {
+                    // Redis was away, or has forgotten it: it will be there again, or else count as gone.
+                    self.wait_until(now_ms + LOOK_AGAIN_MS);
                 } else {
                     self.vacant(now_ms, Some(text), around, effects);
                 }

@@ -1,6 +1,6 @@
 use super::support::{failed, life, node, open};
-use crate::cluster::Incarnation;
 use crate::cluster::ownership::{NodeRecord, Peers, PeersEffect, PeersInput, RedisAnswer, RedisCommand};
+use crate::cluster::{Incarnation, LEASE_MS};
 
 fn tick(peers: &mut Peers, now_ms: u64) -> Vec<PeersEffect> {
     let mut effects = Vec::new();
@@ -75,6 +75,68 @@ fn without_redis_nobody_goes() {
     assert_eq!(answer(&mut peers, 61_000, failed()), [list()]);
     assert_eq!(answer(&mut peers, 62_000, failed()), [read("n2")]);
     assert!(peers.get(&node("n2")).is_some());
+}
+
+/// Asks Redis for n2 again and again, as often as it should be, from a time on: it is not there. Returns when it counted as gone.
+fn missed_from(peers: &mut Peers, now_ms: u64) -> u64 {
+    for now_ms in now_ms..now_ms + 60_000 {
+        let mut effects = tick(peers, now_ms);
+        while let Some(PeersEffect::Run(command)) = effects.pop() {
+            let is_list = matches!(command, RedisCommand::Enroll { .. });
+            effects = answer(
+                peers,
+                now_ms,
+                if is_list { RedisAnswer::Roster(vec!["n2".into()]) } else { RedisAnswer::Node(None) },
+            );
+            if effects.contains(&PeersEffect::Gone(life("n2", 2))) {
+                return now_ms;
+            }
+        }
+    }
+    panic!("it is missed for ever")
+}
+
+#[test]
+fn a_node_that_a_wiped_redis_does_not_know_is_gone_once_its_lease_has_ended() {
+    assert_eq!(missed_from(&mut pair(), 1_000), 2_600);
+    let mut peers = pair();
+    assert_eq!(tick(&mut peers, 1_000), [read("n2")]);
+    assert_eq!(answer(&mut peers, 1_000, RedisAnswer::Node(None)), [list()]);
+    answer(&mut peers, 1_000, RedisAnswer::Roster(Vec::new()));
+    assert_eq!(tick(&mut peers, 1_250), [read("n2")]);
+    answer(&mut peers, 1_250, RedisAnswer::Node(Some((open(2), 3_000))));
+    assert_eq!(missed_from(&mut peers, 2_000), 4_250, "it was there again");
+}
+
+#[test]
+fn who_goes_in_an_orderly_way_is_gone_at_once() {
+    let mut peers = pair();
+    let closed = NodeRecord { incarnation: Incarnation(2), takes_rooms: false, connect: None };
+    tick(&mut peers, 1_000);
+    answer(&mut peers, 1_000, RedisAnswer::Node(Some((closed.to_string().into(), 3_000))));
+    answer(&mut peers, 1_000, RedisAnswer::Roster(Vec::new()));
+    assert_eq!(missed_from(&mut peers, 1_001), 2_000);
+}
+
+#[test]
+fn after_redis_was_away_nodes_have_a_lease_of_time_to_come_back() {
+    let away = |until_ms: u64| {
+        let mut peers = pair();
+        let mut now_ms = 1_000;
+        while now_ms < until_ms {
+            let mut effects = tick(&mut peers, now_ms);
+            while let Some(PeersEffect::Run(_)) = effects.pop() {
+                effects = answer(&mut peers, now_ms, failed());
+            }
+            now_ms = peers.wakes_at_ms().unwrap().max(now_ms + 1);
+        }
+        missed_from(&mut peers, until_ms)
+    };
+    // In so short a time no lease ends that was renewed.
+    assert_eq!(away(1_500), 2_600);
+    assert_eq!(away(4_000) / 10, 700);
+    assert_eq!(away(6_000), 2_600 + 2 * LEASE_MS, "but not for ever");
+    assert_eq!(away(30_000) / 10, 3_000);
 }
 
 #[test]

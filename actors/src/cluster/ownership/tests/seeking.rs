@@ -111,10 +111,23 @@ fn a_room_is_where_its_owner_lives() {
 fn an_owner_whose_life_is_over_is_taken_over_by_the_exact_old_value() {
     for node in [None, Some((open(3), 10)), Some(("garbage".into(), 10))] {
         let mut search = Search::wanted(&preferring("n1"));
+        search.peers = Peers::new(self::node("n1"));
         search.answer(0, RedisAnswer::Text(text(5)));
         let effects = search.answer(0, RedisAnswer::Node(node));
         assert_eq!(search.claim(&effects, text(5).as_deref(), 6, Some("4096")), here(6, 4096));
     }
+}
+
+#[test]
+fn an_owner_that_redis_does_not_know_keeps_its_room_as_long_as_it_counts_as_alive() {
+    let mut search = Search::wanted(&preferring("n1"));
+    search.answer(0, RedisAnswer::Text(text(5)));
+    assert_eq!(search.answer(0, RedisAnswer::Node(None)), []);
+    assert_eq!(search.seeking.wakes_at_ms(), Some(250));
+    let again = [SeekEffect::Run(RedisCommand::ReadOwner { room: search.name() })];
+    assert_eq!(search.feed(250, SeekInput::Tick), again);
+    search.answer(251, RedisAnswer::Text(text(5)));
+    assert_eq!(found(&search.answer(252, RedisAnswer::Node(Some((open(2), 3_000))))), Seat::There(owner("n2", 2, 5)));
 }
 
 #[test]
