@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rollcall_actors::cluster::Standing;
 use rollcall_actors::limits::{ACTIVATION_PAUSE_MS, RETENTION_LOOK_MS};
-use rollcall_actors::ports::{Log, Ports, Takeovers};
+use rollcall_actors::ports::{Log, NodeId, Ports, Takeovers};
 use rollcall_actors::room::Retention;
 use rollcall_actors::shell::{Directory, QueueLimits, RingLimits, RoomSettings, Sessions};
 use rollcall_protocol::{CloseCode, Kind};
@@ -86,6 +86,20 @@ pub enum StartError {
     /// An actor could not be started.
     #[error("failed to start the actors: {0}")]
     Actors(String),
+}
+
+/// Why a server that has started cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotGoOn {
+    /// Another server has its name in the cluster, and was there before.
+    #[error("another server runs as node {} of the cluster: give each a `cluster.node` of its own", .node.0)]
+    NameTaken {
+        /// The name.
+        node: NodeId,
+    },
+    /// The task of the cluster's node has ended, and nothing had asked it to.
+    #[error("the node's task has ended; this is a bug of rollcall")]
+    NodeEnded,
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -222,21 +236,17 @@ impl Server {
         self.ops.address()
     }
 
-    /// Waits until the server cannot go on; forever as long as it can. Another server that has its name in the cluster, and was there
-    /// before, is a reason.
+    /// Waits until the server cannot go on, and returns why; forever as long as it can.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    pub async fn cannot_go_on(&self) -> String {
+    pub async fn cannot_go_on(&self) -> CannotGoOn {
         let Some(cluster) = self.gateway.directory.cluster() else { return std::future::pending().await };
         let mut view = cluster.view();
         let taken = view.wait_for(|view| matches!(view.standing, Standing::NameTaken { .. })).await;
         match taken {
-            Ok(_) => format!(
-                "another server runs as node {} of the cluster: give each a `cluster.node` of its own",
-                cluster.me().node.0
-            ),
-            Err(_) => "the node's task has ended; this is a bug of rollcall".to_owned(),
+            Ok(_) => CannotGoOn::NameTaken { node: cluster.me().node.clone() },
+            Err(_) => CannotGoOn::NodeEnded,
         }
     }
 

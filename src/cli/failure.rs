@@ -9,7 +9,7 @@ use rollcall::cluster::JoinError;
 use rollcall::cluster::redis::RedisError;
 use rollcall::config::ConfigError;
 use rollcall::log::{CqlError, OpenError};
-use rollcall::server::StartError;
+use rollcall::server::{CannotGoOn, StartError};
 
 /// What a command's exit code tells a script. The numbers from 64 on are those of sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Kind {
     Config = 64,
     /// Somebody who is needed is not there, or busy: a server, a port, a data folder.
     Unavailable = 69,
+    /// The program itself failed, by a bug.
+    Internal = 70,
     /// The disk or the network failed.
     Io = 74,
     /// Not allowed: by the system, or by the server.
@@ -34,6 +36,7 @@ Exit codes:
   2   the command line was not understood
   64  the configuration cannot be used
   69  somebody is not there or busy: a server, a port, a data folder
+  70  rollcall itself failed, by a bug: what it said last is worth a report
   74  the disk or the network failed
   77  not allowed, by the system or by the server
   130 serve: ended at once by Ctrl-C (SIGINT) while it was stopping
@@ -164,5 +167,38 @@ impl From<StartError> for Failure {
             StartError::Ops(ref ops) => Self::new(kind_of(&ops.source), &error),
             StartError::Actors(_) => Self::new(Kind::Io, error),
         }
+    }
+}
+
+impl From<CannotGoOn> for Failure {
+    fn from(error: CannotGoOn) -> Self {
+        let kind = match &error {
+            CannotGoOn::NameTaken { .. } => Kind::Config,
+            CannotGoOn::NodeEnded => Kind::Internal,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rollcall_actors::ports::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn help_has_the_code_of_every_kind() {
+        for kind in [Kind::Finding, Kind::Config, Kind::Unavailable, Kind::Internal, Kind::Io, Kind::Permission] {
+            let code = format!("\n  {:<4}", kind as u8);
+            assert!(EXIT_CODES.contains(&code), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_a_bug_ends_may_be_started_again_and_one_without_a_name_of_its_own_may_not() {
+        let taken = Failure::from(CannotGoOn::NameTaken { node: NodeId("chat1".into()) });
+        let why = "another server runs as node chat1 of the cluster: give each a `cluster.node` of its own";
+        assert_eq!(taken, Failure::new(Kind::Config, why));
+        assert_eq!(Failure::from(CannotGoOn::NodeEnded).kind, Kind::Internal);
     }
 }

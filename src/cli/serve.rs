@@ -53,7 +53,7 @@ async fn serve_until_signal(loaded: Loaded) -> Result<(), Failure> {
         }
         reason = server.cannot_go_on() => {
             tracing::error!(%reason, "stopping");
-            (StopMode::Quick, Err(Failure::new(Kind::Config, reason)))
+            (StopMode::Quick, Err(Failure::from(reason)))
         }
     };
     supervisor::stopping();

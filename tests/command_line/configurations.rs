@@ -118,6 +118,7 @@ fn help_teaches() {
         "rollcall send general 'hello'",
         "Exit codes:",
         "  64  the configuration cannot be used",
+        "  70  rollcall itself failed",
         "  130 serve",
         "  143 serve",
         "compact",

@@ -42,8 +42,89 @@ fn of_map(map: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Has the program check an environment, with a file of its own for each that holds a secret.
-fn check(what: &str, environment: &BTreeMap<String, String>) {
+/// The environment that the image gives to every container.
+fn of_image() -> BTreeMap<String, String> {
+    let dockerfile = text("Dockerfile").replace("\\\n", " ");
+    let settings = dockerfile.lines().filter_map(|line| line.strip_prefix("ENV ")).flat_map(str::split_whitespace);
+    let environment: BTreeMap<String, String> = settings
+        .map(|setting| setting.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert!(!environment.is_empty());
+    environment
+}
+
+/// The environment of a container in Kubernetes: that of the image, what it takes from the config map, and its own.
+fn of_container(container: &Value, config_map: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut environment = of_image();
+    for source in container["envFrom"].as_array().into_iter().flatten() {
+        assert_eq!(source["configMapRef"]["name"], "rollcall");
+        environment.extend(config_map.clone());
+    }
+    for variable in container["env"].as_array().unwrap() {
+        let (name, from) = (variable["name"].as_str().unwrap(), &variable["valueFrom"]);
+        let value = match (variable["value"].as_str(), from["configMapKeyRef"]["key"].as_str()) {
+            (Some(value), _) => value,
+            (None, Some(key)) => {
+                assert_eq!(from["configMapKeyRef"]["name"], "rollcall", "{name}");
+                config_map[key].as_str()
+            }
+            (None, None) => {
+                assert_eq!(from["fieldRef"]["fieldPath"], "metadata.name", "{name}");
+                "rollcall-0"
+            }
+        };
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+    environment
+}
+
+/// The settings that name files, and the files.
+fn files(environment: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    let named = environment.iter().filter(|(name, _)| name.ends_with("_FILE"));
+    named.map(|(name, path)| (name.as_str(), path.as_str())).collect()
+}
+
+/// The keys that a secret has where it was made as the first comment of a manifest says.
+fn keys_of_secret(manifest: &str, secret: &str) -> Vec<String> {
+    let manifest = manifest.replace("\\\n#", " ");
+    let making = format!("create secret generic {secret} ");
+    let command = manifest.lines().find(|line| line.contains(&making));
+    let command = command.unwrap_or_else(|| panic!("how {secret} is made is not said"));
+    let literals = command.split_whitespace().filter_map(|word| word.strip_prefix("--from-literal=")?.split_once('='));
+    literals.map(|(key, _)| key.to_owned()).collect()
+}
+
+/// The files in a pod's volume when the pod starts.
+fn files_of_volume(volume: &Value, manifest: &str) -> Vec<String> {
+    let secret = &volume["secret"];
+    match (secret["items"].as_array(), secret["secretName"].as_str()) {
+        (Some(items), _) => items.iter().map(|item| item["path"].as_str().unwrap().to_owned()).collect(),
+        (None, Some(name)) => keys_of_secret(manifest, name),
+        // No other kind of volume has any.
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Asserts that a container finds every file which its settings name, in a volume that is mounted there.
+fn assert_files_are_mounted(path: &str, container: &Value, environment: &BTreeMap<String, String>) {
+    let (text, manifest) = (text(path), yaml(path));
+    let volumes = manifest["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+    for (variable, file) in files(environment) {
+        let mounted = container["volumeMounts"].as_array().unwrap().iter().find_map(|mount| {
+            let name = file.strip_prefix(mount["mountPath"].as_str()?)?.strip_prefix('/')?;
+            Some((&mount["name"], name))
+        });
+        let (volume, name) =
+            mounted.unwrap_or_else(|| panic!("{path}: {variable} is {file}, where nothing is mounted"));
+        let volume = volumes.iter().find(|it| it["name"] == *volume).unwrap();
+        let there = files_of_volume(volume, &text);
+        assert!(there.iter().any(|it| it == name), "{path}: {variable} is {file}, but only {there:?} are there");
+    }
+}
+
+/// Has the program read an environment, by a command that needs nothing else, with a file of its own for each that holds a secret.
+fn check(what: &str, command: &[&str], environment: &BTreeMap<String, String>) {
     let machine = Machine::new();
     machine.write("secret", "0123456789012345678901234567890123456789");
     let secret = machine.path("secret").display().to_string();
@@ -52,7 +133,7 @@ fn check(what: &str, environment: &BTreeMap<String, String>) {
     };
     let environment: Vec<(String, String)> = environment.iter().map(own).collect();
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let ended = machine.run_with(&["config", "check"], &environment, "");
+    let ended = machine.run_with(command, &environment, "");
     assert_eq!(ended.code, 0, "{what}: {ended:?}");
 }
 
@@ -86,8 +167,14 @@ fn the_services_of_compose_can_be_started_with_their_settings() {
     let compose = yaml("compose/compose.yaml");
     for name in ["node-1", "node-2", "schema"] {
         let service = &compose["services"][name];
-        let environment = of_map(&service["environment"]);
-        check(name, &environment);
+        let mut environment = of_image();
+        environment.extend(of_map(&service["environment"]));
+        check(name, &["config", "check"], &environment);
+        for (variable, file) in files(&environment) {
+            let secret = file.strip_prefix("/run/secrets/").unwrap_or_else(|| panic!("{name}: {variable} is {file}"));
+            let is_given = service["secrets"].as_array().unwrap().iter().any(|given| given == secret);
+            assert!(is_given && compose["secrets"][secret].is_object(), "{name}: {variable} is {file}");
+        }
         if name != "schema" {
             let grace = service["stop_grace_period"].as_str().unwrap().strip_suffix('s').unwrap();
             assert!(Duration::from_secs(grace.parse().unwrap()) > longest_stop(&environment), "{name}");
@@ -98,17 +185,18 @@ fn the_services_of_compose_can_be_started_with_their_settings() {
 #[test]
 fn the_pods_of_kubernetes_can_be_started_with_their_settings() {
     let shared = of_map(&yaml("kubernetes/configmap.yaml")["data"]);
-    for path in ["kubernetes/statefulset.yaml", "kubernetes/schema-job.yaml"] {
+    let pods = [
+        ("kubernetes/statefulset.yaml", &["config", "check"][..]),
+        // It looks at the section cql whatever the log is.
+        ("kubernetes/schema-job.yaml", &["schema", "apply", "--print"][..]),
+    ];
+    for (path, command) in pods {
         let manifest = yaml(path);
         let pod = &manifest["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
-        let mut environment = shared.clone();
-        for variable in container["env"].as_array().unwrap() {
-            // What the cluster fills in is the pod's name.
-            let value = variable["value"].as_str().unwrap_or("rollcall-0");
-            environment.insert(variable["name"].as_str().unwrap().to_owned(), value.to_owned());
-        }
-        check(path, &environment);
+        let environment = of_container(container, &shared);
+        assert_files_are_mounted(path, container, &environment);
+        check(path, command, &environment);
         if path.ends_with("statefulset.yaml") {
             let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
             assert!(Duration::from_secs(grace) > longest_stop(&environment));
@@ -154,6 +242,8 @@ fn the_unit_of_systemd_can_be_started_with_its_settings_and_waits_for_the_stop()
         Loaded::of_layers(Some((&path, &text("systemd/rollcall.toml"))), environment, &[]).unwrap().config.drain;
     let stop = lines("TimeoutStopSec=").first().unwrap().strip_suffix('s').unwrap().parse::<u64>().unwrap();
     assert!(stop * 1_000 > drain.grace_ms + 3 * drain.timeout_ms);
+    // It is started again whatever it ended of, but for a configuration that cannot be used.
+    assert_eq!([lines("Restart="), lines("RestartPreventExitStatus=")].concat(), ["always", "64"]);
 }
 
 #[test]
