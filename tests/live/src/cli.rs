@@ -58,7 +58,8 @@ pub struct Cli {
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     pub only: Vec<String>,
 
-    /// Fenced owners, and unknown outcomes that were resolved: with fewer of either the run proves nothing.
+    /// Fenced owners, and unknown outcomes that were resolved: with fewer of either the run proves nothing, nor does
+    /// one whose faults were to lose the log's answers, or to hold appends back, and never did.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub at_least: u64,
 

@@ -356,6 +356,9 @@ fn missing(report: &Report, is_cluster: bool, at_least: u64) -> Vec<String> {
         let what = "appends of an unknown outcome that were settled";
         ask_for(what, settled, at_least.min(1), "answers that the log lost");
     }
+    if holds_appends_back(report) {
+        ask_for("appends held back", report.appends_held as u64, at_least.min(1), "late appends");
+    }
     if is_cluster {
         ask_for("owners that were fenced", report.owners_fenced, at_least, "replaced owners");
     }
@@ -364,8 +367,17 @@ fn missing(report: &Report, is_cluster: bool, at_least: u64) -> Vec<String> {
 
 /// Tells whether faults struck between nodes and the log that lose answers: a server that is killed does, a link that is cut or late may.
 fn loses_answers_of_the_log(report: &Report) -> bool {
-    let count = |kind: Kind| report.faults.get(kind.name()).map_or(0, |suffering| suffering.count);
-    count(Kind::CassandraKilled) > 0 || count(Kind::LinkToCassandra) >= 3
+    struck(report, Kind::CassandraKilled) > 0 || struck(report, Kind::LinkToCassandra) >= 3
+}
+
+/// Tells whether so many faults were to hold appends back that one must have: one alone may strike while no node makes any.
+fn holds_appends_back(report: &Report) -> bool {
+    struck(report, Kind::HeldAppendKilled) + struck(report, Kind::HeldAppendPaused) >= 2
+}
+
+/// Returns how many faults of a kind there were.
+fn struck(report: &Report, kind: Kind) -> u64 {
+    report.faults.get(kind.name()).map_or(0, |suffering| suffering.count)
 }
 
 #[cfg(test)]
@@ -403,5 +415,21 @@ mod tests {
         assert_eq!(missing(&Report { unknown: 0, ..report.clone() }, true, 1).len(), 1);
         assert_eq!(missing(&Report { owners_fenced: 0, ..report.clone() }, true, 1).len(), 1);
         assert!(missing(&Report { owners_fenced: 0, ..report }, false, 1).is_empty());
+    }
+
+    #[test]
+    fn a_run_that_was_to_hold_appends_back_and_held_none_proves_nothing() {
+        let (killed, paused) = (after(Kind::HeldAppendKilled, 1), after(Kind::HeldAppendPaused, 1));
+        for one in [&killed, &paused] {
+            assert_eq!(missing(one, true, 1), [""; 0], "one alone may strike while no node makes an append");
+        }
+        let faults = killed.faults.into_iter().chain(paused.faults).collect();
+        let one_of_each = Report { faults, ..after(Kind::Kill, 1) };
+        for none_held in [one_of_each, after(Kind::HeldAppendKilled, 2), after(Kind::HeldAppendPaused, 2)] {
+            let said = missing(&none_held, true, 9);
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(said[0].starts_with("appends held back: 0, and 1 were asked for"), "{}", said[0]);
+            assert_eq!(missing(&Report { appends_held: 1, ..none_held }, true, 9), [""; 0]);
+        }
     }
 }

@@ -27,16 +27,25 @@ pub const FIGURES: &[Figure] = &[
         program: Program::Load,
         name: "2 nodes, members on both: 100 rooms × 10, 500 sends/s",
         arguments: "fanout --nodes 2 --rooms 100 --members 10 --rate 500 --seconds 20",
-        target: "≤ 18 µs of both nodes' CPU a delivery; one PUBLISH for each batch and node that shows it",
+        target: "≤ 18 µs of both nodes' CPU a delivery",
         within: Some(|run| costs_at_most(run, 18.0)),
-        reached: between_nodes,
+        reached: cost,
     },
     Figure {
         program: Program::Load,
         name: "2 nodes, members on both: 10 rooms × 100, 200 sends/s",
         arguments: "fanout --nodes 2 --rooms 10 --members 100 --rate 200 --seconds 20",
-        target: "≤ 6 µs of both nodes' CPU a delivery; one PUBLISH for each batch and node that shows it",
+        target: "≤ 6 µs of both nodes' CPU a delivery",
         within: Some(|run| costs_at_most(run, 6.0)),
+        reached: cost,
+    },
+    Figure {
+        program: Program::Load,
+        name: "2 nodes, 100 rooms × 10, 500 sends/s: Redis commands that publish a committed batch",
+        arguments: "fanout --nodes 2 --rooms 100 --members 10 --rate 500 --seconds 10",
+        target: "exactly one PUBLISH for each batch and watching node, replies to that node riding in it; \
+                 the rest counted apart",
+        within: Some(publishes_each_batch_once),
         reached: between_nodes,
     },
     Figure {
@@ -109,12 +118,15 @@ pub const FIGURES: &[Figure] = &[
     },
 ];
 
+fn cost(run: &Report) -> String {
+    format!("{:.1} µs; delivery p99 {:.0} ms", run.number("server_cpu_us_per_delivery"), run.number("delivery_ms.p99"))
+}
+
 fn between_nodes(run: &Report) -> String {
     format!(
-        "{:.1} µs; delivery p99 {:.0} ms; {:.0} batches for another node; {:.0} PUBLISH, by what they were for: {}; in those of batches \
+        "{:.0} appends; {:.0} batches for another node; {:.0} PUBLISH, by what they were for: {}; in those of batches \
          went besides: {}; {:.0} of the watches were renewals; other commands: {}",
-        run.number("server_cpu_us_per_delivery"),
-        run.number("delivery_ms.p99"),
+        run.number("log_appends"),
         run.number("said.batch"),
         run.number("redis_published"),
         run.by_kind("published_for"),
@@ -124,11 +136,16 @@ fn between_nodes(run: &Report) -> String {
     )
 }
 
-/// A delivery costs no more than so many µs, and each batch that the log took one PUBLISH, for the other node, which shows every
-/// room. The numbers may differ by what was counted while they were read.
+/// A delivery costs no more than so many µs of both nodes' CPU.
 fn costs_at_most(run: &Report, us: f64) -> bool {
+    run.number("server_cpu_us_per_delivery") <= us
+}
+
+/// Each batch that the log took cost one PUBLISH, for the other node, which shows every room. The numbers may differ by
+/// what was counted while they were read.
+fn publishes_each_batch_once(run: &Report) -> bool {
     let [published, said, appended] = ["published_for.batch", "said.batch", "log_appends"].map(|name| run.number(name));
-    run.number("server_cpu_us_per_delivery") <= us && (published - said).abs() <= 2.0 && (said - appended).abs() <= 2.0
+    (published - said).abs() <= 2.0 && (said - appended).abs() <= 2.0
 }
 
 /// Of a hundred samples no more than one took longer than so many ms, and none is missing.
@@ -158,7 +175,8 @@ fn broken(run: &Report) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{FIGURES, Program};
+    use super::super::{MISSED, REACHED};
+    use super::{FIGURES, Program, Report};
 
     /// A run that empties another's folder takes its report away.
     #[test]
@@ -174,5 +192,22 @@ mod tests {
         for figure in runs() {
             assert!(figure.arguments.contains(" --seed ") && figure.arguments.contains(" --at-least 10"));
         }
+    }
+
+    #[test]
+    fn what_a_delivery_costs_and_how_often_a_batch_is_published_are_judged_apart() {
+        let verdicts = |us: f64, published: u32, appended: u32| {
+            let run = Report(serde_json::json!({
+                "server_cpu_us_per_delivery": us,
+                "published_for": {"batch": published},
+                "said": {"batch": 100},
+                "log_appends": appended,
+            }));
+            let fan_out = FIGURES.iter().filter(|figure| figure.arguments.starts_with("fanout "));
+            fan_out.map(|figure| figure.verdict(&run)).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(18.0, 102, 98), [REACHED, MISSED, REACHED]);
+        assert_eq!(verdicts(6.0, 97, 100), [REACHED, REACHED, MISSED]);
+        assert_eq!(verdicts(18.1, 100, 103), [MISSED, MISSED, MISSED]);
     }
 }

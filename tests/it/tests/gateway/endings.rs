@@ -1,5 +1,6 @@
 //! Pings, and how connections end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rollcall_it::controlled_log::ControlledLog;
@@ -159,6 +160,34 @@ async fn a_graceful_stop_says_goodbye_and_loses_nothing() {
     let joined = alice.join("general", Some(0)).await.unwrap();
     assert!(joined.last_n >= acked, "{acked} was acknowledged and {} is there", joined.last_n);
     alice.entries_through("general", 0, acked + 1).await;
+}
+
+/// Nobody waits for the window here: a stop tells the clients when to come back, and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_graceful_stop_spreads_its_clients_over_the_configured_window() {
+    // Shorter than what newcomers are told.
+    const WINDOW_MS: u64 = 4_000;
+    let server = TestServer::build().config(|config| config.drain.window_ms = WINDOW_MS).start().await;
+    let mut goodbyes = Vec::new();
+    for (n, format) in (0..20).zip(Format::ALL.into_iter().cycle()) {
+        let mut user = server.user(format, &format!("user-{n}")).await;
+        // Whoever is answered after hello is in the registry.
+        user.barrier().await;
+        goodbyes.push(tokio::spawn(async move {
+            let Incoming::GoingAway(goodbye) = user.push().await else { panic!("a goodbye was to come") };
+            assert_eq!(user.closed().await, Some(4000));
+            goodbye.retry_after_ms
+        }));
+    }
+    server.stop().await;
+    let mut waits_ms = BTreeSet::new();
+    for goodbye in goodbyes {
+        waits_ms.insert(goodbye.await.unwrap());
+    }
+    let (first, last) = (*waits_ms.first().unwrap(), *waits_ms.last().unwrap());
+    assert!(last <= WINDOW_MS, "{waits_ms:?}");
+    // Of 20 draws over the whole window all lie within a quarter of it once in more than ten thousand million runs.
+    assert!(last - first > WINDOW_MS / 4, "{waits_ms:?}");
 }
 
 /// Somebody who only opens a connection, or only asks for an upgrade, has nothing to lose.

@@ -3,6 +3,7 @@
 use rollcall::cluster::redis::{RedisServers, RedisSettings, examine};
 use rollcall::config::Secret;
 use rollcall::doctor::{Finding, Status};
+use rollcall_proxy::Proxy;
 use rollcall_services::{Redis, RedisCluster, RedisSentinel, Reply, unless_skipped};
 
 /// Asserts that everything that can be looked at is well.
@@ -55,6 +56,33 @@ async fn a_replica_and_nobody_at_all_are_failures() {
     let url = master.url();
     master.kill();
     failed(&examine(&RedisSettings::single(url)).await, "redis.reachable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_an_hour_off_and_a_version_that_is_too_old_are_failures() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(redis) = unless_skipped(Redis::start(folder.path())) else { return };
+    let way = Proxy::start_redis(redis.address()).await.unwrap();
+    let settings = RedisSettings::single(format!("redis://{}", way.address()));
+    for (by_s, direction) in [(3_600, "ahead of"), (-3_600, "behind")] {
+        way.shift_time(by_s);
+        let findings = examine(&settings).await;
+        let found = failed(&findings, "redis.clock");
+        assert!(found.text.ends_with(&format!("s {direction} this machine's")), "{found:?}");
+        assert!(found.advice.as_deref().unwrap().contains("NTP"), "{found:?}");
+        let all_else = || findings.iter().filter(|finding| finding.check != "redis.clock");
+        assert!(all_else().count() == 6 && all_else().all(|finding| finding.status == Status::Ok), "{findings:#?}");
+    }
+    way.shift_time(0);
+    assert_well(&examine(&settings).await);
+
+    way.show_major_version(6);
+    let findings = examine(&settings).await;
+    let found = failed(&findings, "redis.version");
+    assert!(found.text.contains("Redis 6.") && found.text.contains("too old"), "{found:?}");
+    let advice = found.advice.as_deref().unwrap();
+    assert!(advice.contains("upgrade Redis to 7"), "{advice}");
+    assert_eq!(findings.len(), 1, "nothing else is asked of it: {findings:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
