@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use rollcall_protocol::{Entry, Kind, RoomId, Signal, SignalKind, UserId};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
@@ -75,6 +75,10 @@ impl Drop for Member {
     }
 }
 
+/// Rooms of a cluster's node that are activated at once. The rooms of a node that died may be ten thousand, and the log has a deadline for
+/// each: asked for all of them together, it would keep that of none.
+const ACTIVATIONS_MAX: usize = 64;
+
 /// What the directory and its rooms share.
 pub(super) struct Shared {
     ports: Ports,
@@ -83,6 +87,8 @@ pub(super) struct Shared {
     rooms: Mutex<ActiveRooms>,
     failed: Mutex<FailedRooms>,
     pub damage: Arc<Damage>,
+    /// Places for activations in a cluster.
+    pub activations: Arc<Semaphore>,
     draining: AtomicBool,
     /// Which slice of the rooms looks next for what has come of age.
     retention_slice: AtomicU64,
@@ -114,6 +120,7 @@ impl Directory {
             rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max, settings.active_rooms_max)),
             failed: Mutex::default(),
             damage: Arc::default(),
+            activations: Arc::new(Semaphore::new(ACTIVATIONS_MAX)),
             draining: AtomicBool::new(false),
             retention_slice: AtomicU64::new(0),
             alive: watch::Sender::new(0),

@@ -175,8 +175,13 @@ impl RoomActorState {
         let lost = Err(ActivationError::Log(LogError::Unavailable(PANICKED.to_owned())));
         let suspect = self.shared.damage.of(&room);
         self.looked_at.clone_from(&suspect);
+        let places = self.link.as_ref().map(|_| Arc::clone(&self.shared.activations));
         let work = async move {
             let _lease = lease;
+            let _place = match &places {
+                Some(places) => places.acquire().await.ok(),
+                None => None,
+            };
             activate_suspected(&*log, &room, with, suspect).await
         };
         self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));

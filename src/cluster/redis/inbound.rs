@@ -81,11 +81,13 @@ impl Waiting {
         self.bytes.fetch_sub(envelope.len(), Ordering::Relaxed);
     }
 
-    /// Counts an envelope in, if there is room for it.
+    /// Counts an envelope in, if there is room for it. Once something was lost there is none before half of what waits was taken: what
+    /// follows from a loss costs much, and would come again with each place that is free for a moment.
     fn admits(&self, envelope: &Bytes) -> bool {
         let envelopes = self.envelopes.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = self.bytes.fetch_add(envelope.len(), Ordering::Relaxed) + envelope.len();
-        if envelopes <= WAITING_MAX && bytes <= WAITING_BYTES_MAX {
+        let part = if self.is_full.load(Ordering::Relaxed) { 2 } else { 1 };
+        if envelopes <= WAITING_MAX / part && bytes <= WAITING_BYTES_MAX / part {
             return true;
         }
         self.taken(envelope);
@@ -159,6 +161,8 @@ mod tests {
         assert_eq!(take(), InboundEvent::Envelope(large.clone()));
         assert_eq!(take(), InboundEvent::Envelope(large.clone()));
         assert_eq!(take(), InboundEvent::Interrupted);
+        waiting.taken(&large);
+        waiting.hand_on(Bytes::from_static(b"too soon"), &sender);
         waiting.taken(&large);
         waiting.hand_on(Bytes::from_static(b"small"), &sender);
         assert_eq!(take(), InboundEvent::Subscribed);
