@@ -35,6 +35,7 @@ mod sessions;
 mod tail;
 #[cfg(test)]
 mod test_entries;
+mod work;
 
 pub use activation::{Activation, ActivationError, DamagedRoom, activate};
 pub use admission::QueueLimits;

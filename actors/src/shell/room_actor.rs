@@ -4,7 +4,6 @@
 mod damaged;
 mod expiry;
 mod joining;
-mod report;
 mod targets;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +14,6 @@ use rand::Rng as _;
 use rollcall_protocol::{Entry, Epoch, ErrorFrame, OwnerId, Salt, Seq};
 
 use self::damaged::{Damaged, FoundLater, damaged};
-use self::report::{PANICKED, report};
 use super::activation::{Activation, ActivationError, activate_suspected};
 use super::admission::Lease;
 use super::cluster::OwnerLink;
@@ -26,9 +24,13 @@ use super::joins::forbidden;
 use super::redactions::Redactions;
 use super::replies::{ReadReply, WriteReply};
 use super::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
+use super::work::{Mailbox, report};
 use crate::cluster::RoomFacts;
 use crate::ports::{Activate, Append, AppendOutcome, LogError, NotCommitted};
 use crate::room::{Change, Effect, Input, LastExpired, Refusal, RoomCore, RoomState, SenderKey, StopReason, Target};
+
+/// What is told of work in which the log panicked.
+const PANICKED: &str = "the log panicked";
 
 /// What comes into a room's mailbox.
 #[derive(Debug)]
@@ -62,6 +64,14 @@ pub(super) enum RoomMsg {
     Retain,
     /// The room is to be given up; with `goes_on` another node takes it at once.
     Drain { goes_on: bool },
+}
+
+impl Mailbox for ActorRef<RoomMsg> {
+    type Message = RoomMsg;
+
+    fn put(&self, message: RoomMsg) {
+        let _ = self.cast(message);
+    }
 }
 
 /// The actor; all it has is in its state.

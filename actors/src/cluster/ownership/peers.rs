@@ -18,6 +18,9 @@ use crate::ports::NodeId;
 /// How often the list and each node is looked at, in milliseconds.
 const LOOK_EVERY_MS: u64 = 1_000;
 
+/// A lease that is about to end is looked at this often, in milliseconds; a key without an end looks like that.
+const END_APART_MS: u64 = 10;
+
 /// When Redis is asked again that did not answer, in milliseconds.
 const RETRY_MS: u64 = 250;
 
@@ -212,12 +215,12 @@ impl Peers {
             && found.is_none()
             && peer.may_be_missing(now_ms, self.doubtful_until_ms)
         {
-            known.look_at_ms = (now_ms + RETRY_MS).min(peer.ends_at_ms.max(now_ms + 1));
+            known.look_at_ms = (now_ms + RETRY_MS).min(peer.ends_at_ms.max(now_ms + END_APART_MS));
             return;
         }
         let peer = found.map(|(record, ttl_ms)| Peer { record, ends_at_ms: now_ms + ttl_ms });
         known.look_at_ms = match &peer {
-            Some(peer) => peer.ends_at_ms.clamp(now_ms + 1, now_ms + LOOK_EVERY_MS),
+            Some(peer) => peer.ends_at_ms.clamp(now_ms + END_APART_MS, now_ms + LOOK_EVERY_MS),
             None => now_ms + LOOK_EVERY_MS,
         };
         let incarnation = |peer: &Option<Peer>| peer.as_ref().map(|peer| peer.record.incarnation);

@@ -261,10 +261,7 @@ impl Seeking {
     /// Claims the room before the log is asked, so that of two nodes that find it vacant only one goes on.
     fn claim(&mut self, expected: Option<Arc<str>>, epoch: Epoch, hint: Seq, effects: &mut Vec<SeekEffect>) {
         let new = OwnerRecord { epoch, owner: self.me.clone() }.text();
-        let handed_over = match self.reason {
-            Reason::HandedOver(fence) => Some(fence),
-            Reason::Wanted | Reason::Asked => None,
-        };
+        let handed_over = self.handed_over();
         let with = ActivateWith { epoch, hint, claimed: Some(Arc::clone(&new)), handed_over };
         self.phase = Phase::Claiming { with };
         effects.push(SeekEffect::Run(RedisCommand::SwapOwner { room: self.room.clone(), expected, new: Some(new) }));
@@ -277,12 +274,16 @@ impl Seeking {
             self.wait_until(self.not_before_ms.max(now_ms + jitter_ms(around.draw)));
             return;
         }
-        let handed_over = match self.reason {
-            Reason::HandedOver(fence) => Some(fence),
-            Reason::Wanted | Reason::Asked => None,
-        };
+        let handed_over = self.handed_over();
         let here = Seat::Here(ActivateWith { handed_over, ..ActivateWith::default() });
         effects.push(SeekEffect::Found(if around.takes_rooms { here } else { Seat::Nowhere }));
+    }
+
+    fn handed_over(&self) -> Option<Fence> {
+        match self.reason {
+            Reason::HandedOver(fence) => Some(fence),
+            Reason::Wanted | Reason::Asked => None,
+        }
     }
 
     fn wait_until(&mut self, until_ms: u64) {

@@ -7,7 +7,6 @@ use rollcall_protocol::{ErrorFrame, RoomId, Signal};
 
 use super::link::OwnerLink;
 use super::node::{Node, NodeMsg, Owner, Reader, Waiter};
-use super::work::report;
 use crate::cluster::node_core::{Life, NodeEffect, NodeInput, OwnerEnd, OwnerWrite, Writer};
 use crate::cluster::ownership::{ActivateWith, RedisAnswer};
 use crate::cluster::{NodeRef, Question, RoomFacts, replica};
@@ -19,6 +18,7 @@ use crate::shell::replies::{Asked, Forwarded, ReadReply, WriteReply};
 use crate::shell::request::{JoinRequest, Request, RoomView, ViewRequest, WriteRequest};
 use crate::shell::room_actor::RoomMsg;
 use crate::shell::tail::TailEnd;
+use crate::shell::work::report;
 
 /// Size of the bodies that a room which is shown is brought up to date with at once, in bytes.
 const REPAIR_BYTES_MAX: usize = 1024 * 1024;

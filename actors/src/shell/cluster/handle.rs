@@ -15,6 +15,7 @@ use crate::ports::NodeId;
 use crate::room::Refusal;
 use crate::shell::admission::{Admission, NotAdmitted, ReadersWatch};
 use crate::shell::handle::{Ask, Asker};
+use crate::shell::work::Mailbox;
 
 /// What a signal counts as while it waits, in bytes.
 const SIGNAL_BYTES: usize = 256;
@@ -64,6 +65,14 @@ pub struct PeerView {
     pub takes_rooms: bool,
     /// Where clients find it.
     pub connect: Option<Arc<str>>,
+}
+
+impl Mailbox for Cluster {
+    type Message = NodeMsg;
+
+    fn put(&self, message: NodeMsg) {
+        self.send(message);
+    }
 }
 
 impl std::fmt::Debug for Cluster {

@@ -22,7 +22,6 @@ mod node;
 mod outgoing;
 mod shown;
 mod stats;
-mod work;
 
 pub use handle::{Cluster, ClusterView, PeerView};
 pub use link::OwnerLink;

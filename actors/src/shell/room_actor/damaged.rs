@@ -9,13 +9,14 @@ use std::time::Instant;
 use ractor::ActorRef;
 use rollcall_protocol::{Epoch, OwnerId, RoomId};
 
-use super::report::{PANICKED, report};
+use super::PANICKED;
 use super::{Phase, RoomActorState, RoomMsg};
 use crate::ports::{Activate, LogError};
 use crate::room::{Refusal, RoomState};
 use crate::shell::activation::{Activation, ActivationError, DamagedRoom, activate_suspected, look_again};
 use crate::shell::damage::DamageFound;
 use crate::shell::handle::moving;
+use crate::shell::work::report;
 
 /// How many of the pauses after a failed activation the log of a damaged room is left alone.
 const PAUSES: u32 = 5;

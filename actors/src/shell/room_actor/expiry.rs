@@ -5,11 +5,12 @@ use std::time::Duration;
 use ractor::ActorRef;
 use rollcall_protocol::Seq;
 
-use super::report::{PANICKED, report};
+use super::PANICKED;
 use super::{RoomActorState, RoomMsg, draw_salt};
 use crate::ports::{LogError, StoredSnapshot};
 use crate::room::{Expirable, Input, LastExpired};
 use crate::shell::expiry::{Look, find_expirable_with, keep_snapshot};
+use crate::shell::work::report;
 
 /// Why nothing expires in a damaged room.
 const FOUND: &str = "it was found damaged";

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ractor::ActorRef;
 use rollcall_protocol::{ErrorFrame, Seq};
 
-use super::report::report;
 use super::{Phase, RoomActorState, RoomMsg};
 use crate::cluster::RoomFacts;
 use crate::room::SenderKey;
@@ -13,6 +12,7 @@ use crate::shell::handle::{Subscribed, moving};
 use crate::shell::joins::{check_in_log, may_join, own_hash, unreadable};
 use crate::shell::replies::ReadReply;
 use crate::shell::request::{JoinRequest, diverged};
+use crate::shell::work::report;
 
 impl RoomActorState {
     /// Joins at once where the room itself knows that the cursor lies on its history, and asks the log where it does not.

@@ -6,13 +6,13 @@ use ractor::ActorRef;
 use rollcall_protocol::{Entry, Seq};
 
 use super::damaged::damaged;
-use super::report::report;
 use super::{Lookup, Phase, RoomActorState, RoomMsg, draw_salt};
 use crate::ports::LogError;
 use crate::room::{Input, SenderKey, Submit, Target};
 use crate::shell::joins::only;
 use crate::shell::replies::WriteReply;
 use crate::shell::request::WriteRequest;
+use crate::shell::work::report;
 
 /// Where a write's target was found.
 enum Found {
