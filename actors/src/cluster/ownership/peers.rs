@@ -1,8 +1,9 @@
 //! The other nodes: which of them live, as Redis has it. Costs one command a second for the list of names and one for each node;
 //! a node whose lease comes to its end is looked at in that moment.
 //!
-//! Redis may forget nodes that live: it was wiped, or away for longer than a lease. Each of them is there again within a lease. So a key
-//! that is missing before its lease has ended, or soon after Redis was away, is looked for again before its node counts as gone.
+//! Redis may forget nodes that live: it was wiped, or away for longer than a lease. Each of them is there again with its next renewal, or
+//! once it has reached Redis again. So a key that is missing before its lease has ended, or soon after Redis was away, is looked for again
+//! before its node counts as gone.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,9 @@ const RETRY_MS: u64 = 250;
 
 /// A silence of Redis in which no lease ends of a node that goes on renewing it, in milliseconds.
 const SILENCE_MS_MAX: u64 = LEASE_MS - RENEW_EVERY_MS;
+
+/// How long a node is missed whose lease has not ended, in milliseconds: one that lives renews it meanwhile.
+const BACK_WITHIN_MS: u64 = RENEW_EVERY_MS + 500;
 
 /// How long after its lease has ended a node is missed at most, in milliseconds, however often Redis is away.
 const MISSED_MS_MAX: u64 = 2 * LEASE_MS;
@@ -79,6 +83,8 @@ struct Known {
     peer: Option<Peer>,
     is_listed: bool,
     look_at_ms: u64,
+    /// Since when its key is missing, while it counts as alive.
+    missed_since_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,11 +94,11 @@ enum Asked {
 }
 
 impl Peer {
-    /// Tells whether it may live though Redis does not know it. One that goes takes no rooms any more, and then its key away.
-    fn may_be_missing(&self, now_ms: u64, doubtful_until_ms: u64) -> bool {
-        let is_early = now_ms < self.ends_at_ms;
-        let is_doubtful = now_ms < doubtful_until_ms.min(self.ends_at_ms + MISSED_MS_MAX);
-        self.record.takes_rooms && (is_early || is_doubtful)
+    /// Returns until when it may live though Redis does not know it. One that goes takes no rooms any more, and then its key away.
+    fn may_be_missing_until(&self, since_ms: u64, doubtful_until_ms: u64) -> u64 {
+        let is_early = self.ends_at_ms.min(since_ms + BACK_WITHIN_MS);
+        let is_doubtful = doubtful_until_ms.min(self.ends_at_ms + MISSED_MS_MAX);
+        if self.record.takes_rooms { is_early.max(is_doubtful) } else { 0 }
     }
 }
 
@@ -196,7 +202,7 @@ impl Peers {
             if node == self.me || self.nodes.len() >= PEERS_MAX && !self.nodes.contains_key(&node) {
                 continue;
             }
-            let new = Known { peer: None, is_listed: true, look_at_ms: now_ms };
+            let new = Known { peer: None, is_listed: true, look_at_ms: now_ms, missed_since_ms: None };
             self.nodes.entry(node).or_insert(new).is_listed = true;
         }
         // Who lives stays, listed or not: the list may have been lost.
@@ -213,11 +219,15 @@ impl Peers {
         let Some(known) = self.nodes.get_mut(&node) else { return };
         if let Some(peer) = &known.peer
             && found.is_none()
-            && peer.may_be_missing(now_ms, self.doubtful_until_ms)
         {
-            known.look_at_ms = (now_ms + RETRY_MS).min(peer.ends_at_ms.max(now_ms + END_APART_MS));
-            return;
+            let since_ms = *known.missed_since_ms.get_or_insert(now_ms);
+            let until_ms = peer.may_be_missing_until(since_ms, self.doubtful_until_ms);
+            if now_ms < until_ms {
+                known.look_at_ms = until_ms.min(now_ms + RETRY_MS);
+                return;
+            }
         }
+        known.missed_since_ms = None;
         let peer = found.map(|(record, ttl_ms)| Peer { record, ends_at_ms: now_ms + ttl_ms });
         known.look_at_ms = match &peer {
             Some(peer) => peer.ends_at_ms.clamp(now_ms + END_APART_MS, now_ms + LOOK_EVERY_MS),

@@ -97,15 +97,16 @@ fn missed_from(peers: &mut Peers, now_ms: u64) -> u64 {
 }
 
 #[test]
-fn a_node_that_a_wiped_redis_does_not_know_is_gone_once_its_lease_has_ended() {
-    assert_eq!(missed_from(&mut pair(), 1_000), 2_600);
+fn a_node_that_a_wiped_redis_does_not_know_has_the_time_of_a_renewal_to_come_back() {
+    assert_eq!(missed_from(&mut pair(), 1_000), 2_500);
+    assert_eq!(missed_from(&mut pair(), 1_700), 2_600, "its lease has ended by itself");
     let mut peers = pair();
     assert_eq!(tick(&mut peers, 1_000), [read("n2")]);
     assert_eq!(answer(&mut peers, 1_000, RedisAnswer::Node(None)), [list()]);
     answer(&mut peers, 1_000, RedisAnswer::Roster(Vec::new()));
     assert_eq!(tick(&mut peers, 1_250), [read("n2")]);
     answer(&mut peers, 1_250, RedisAnswer::Node(Some((open(2), 3_000))));
-    assert_eq!(missed_from(&mut peers, 2_000), 4_250, "it was there again");
+    assert_eq!(missed_from(&mut peers, 2_000), 3_750, "it was there again");
 }
 
 #[test]
