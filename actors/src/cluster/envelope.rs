@@ -77,7 +77,8 @@ pub enum Payload {
     Question(Question),
     /// The answer to a question.
     Told(Told),
-    /// To a room's owner: somebody has read this entry here, and it is not what was written. Said again as long as it is read so.
+    /// To the owner of a room that is shown here: somebody has read this entry, and it is not what was written. Said again as long as it is
+    /// read so.
     Damaged {
         /// In which room.
         room: RoomId,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use rollcall_protocol::{Entry, Kind, RoomId, Signal, SignalKind, UserId};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,7 @@ use super::damage::{Damage, DamageFound};
 use super::failed_rooms::FailedRooms;
 use super::handle::{Ask, Asker, RoomHandle};
 use super::inbox::Inbox;
+use super::places::Places;
 use super::room_actor::RoomMsg;
 use super::rooms::Rooms;
 use super::tail::{RingLimits, TailEnd};
@@ -75,10 +76,6 @@ impl Drop for Member {
     }
 }
 
-/// Rooms of a cluster's node that are activated at once. The rooms of a node that died may be ten thousand, and the log has a deadline for
-/// each: asked for all of them together, it would keep that of none.
-const ACTIVATIONS_MAX: usize = 64;
-
 /// What the directory and its rooms share.
 pub(super) struct Shared {
     ports: Ports,
@@ -88,7 +85,7 @@ pub(super) struct Shared {
     failed: Mutex<FailedRooms>,
     pub damage: Arc<Damage>,
     /// Places for activations in a cluster.
-    pub activations: Arc<Semaphore>,
+    pub places: Places,
     draining: AtomicBool,
     /// Which slice of the rooms looks next for what has come of age.
     retention_slice: AtomicU64,
@@ -120,7 +117,7 @@ impl Directory {
             rooms: Mutex::new(ActiveRooms::new(settings.idle, settings.idle_rooms_max, settings.active_rooms_max)),
             failed: Mutex::default(),
             damage: Arc::default(),
-            activations: Arc::new(Semaphore::new(ACTIVATIONS_MAX)),
+            places: Places::new(),
             draining: AtomicBool::new(false),
             retention_slice: AtomicU64::new(0),
             alive: watch::Sender::new(0),
@@ -242,6 +239,8 @@ impl Directory {
     pub async fn drain(&self) {
         let shared = &self.rooms.shared;
         shared.draining.store(true, Ordering::Release);
+        // What was not begun another node does.
+        shared.places.close();
         if let Some(cluster) = self.cluster() {
             let mut view = cluster.view();
             cluster.drain();

@@ -26,6 +26,7 @@ mod handle;
 mod inbox;
 mod joins;
 mod pages;
+mod places;
 mod redactions;
 mod replies;
 mod request;

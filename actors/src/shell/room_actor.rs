@@ -185,14 +185,15 @@ impl RoomActorState {
         let lost = Err(ActivationError::Log(LogError::Unavailable(PANICKED.to_owned())));
         let suspect = self.shared.damage.of(&room);
         self.looked_at.clone_from(&suspect);
-        let places = self.link.as_ref().map(|_| Arc::clone(&self.shared.activations));
+        let (shared, is_in_cluster) = (Arc::clone(&self.shared), self.link.is_some());
         let work = async move {
             let _lease = lease;
-            let _place = match &places {
-                Some(places) => places.acquire().await.ok(),
-                None => None,
-            };
-            activate_suspected(&*log, &room, with, suspect).await
+            let activation = activate_suspected(&*log, &room, with, suspect);
+            if !is_in_cluster {
+                return activation.await;
+            }
+            let stops = || Err(ActivationError::Log(LogError::Unavailable("the node stops".to_owned())));
+            shared.places.within(activation).await.unwrap_or_else(stops)
         };
         self.shared.spawn(report(actor, work, lost, |result| RoomMsg::Activated(Box::new(result))));
     }

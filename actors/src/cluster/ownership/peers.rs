@@ -72,10 +72,6 @@ pub struct Peers {
     list_at_ms: u64,
     /// What was asked last, and when, as long as there is no answer.
     in_flight: Option<(Asked, u64)>,
-    /// When that was asked which Redis has answered last.
-    heard_at_ms: Option<u64>,
-    /// Until then nodes may be missing that live, since Redis was away.
-    doubtful_until_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,8 +79,41 @@ struct Known {
     peer: Option<Peer>,
     is_listed: bool,
     look_at_ms: u64,
-    /// Since when its key is missing, while it counts as alive.
+    /// When Redis was asked for its key, and has answered, the last time.
+    heard_at_ms: Option<u64>,
+    /// Until then the key may be missing though the node lives, since Redis, or the server that has the key, was away.
+    doubtful_until_ms: u64,
+    /// Since when the key is missing, while the node counts as alive.
     missed_since_ms: Option<u64>,
+}
+
+impl Known {
+    /// A name on the list.
+    fn listed(now_ms: u64) -> Self {
+        Self {
+            peer: None,
+            is_listed: true,
+            look_at_ms: now_ms,
+            heard_at_ms: None,
+            doubtful_until_ms: 0,
+            missed_since_ms: None,
+        }
+    }
+
+    /// Redis has answered for its key, and was asked at `asked_at_ms`.
+    fn heard(&mut self, now_ms: u64, asked_at_ms: u64) {
+        if self.heard_at_ms.is_some_and(|at_ms| now_ms >= at_ms + SILENCE_MS_MAX) {
+            self.doubtful_until_ms = now_ms + LEASE_MS;
+        }
+        self.heard_at_ms = Some(asked_at_ms);
+    }
+
+    /// The key is not there. Returns until when the node counts as alive all the same.
+    fn may_live_until(&mut self, now_ms: u64) -> u64 {
+        let Some(peer) = &self.peer else { return 0 };
+        let since_ms = *self.missed_since_ms.get_or_insert(now_ms);
+        peer.may_be_missing_until(since_ms, self.doubtful_until_ms)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,7 +134,7 @@ impl Peer {
 impl Peers {
     /// Begins to know nobody; the first [`PeersInput::Tick`] asks Redis.
     pub fn new(me: NodeId) -> Self {
-        Self { me, nodes: BTreeMap::new(), list_at_ms: 0, in_flight: None, heard_at_ms: None, doubtful_until_ms: 0 }
+        Self { me, nodes: BTreeMap::new(), list_at_ms: 0, in_flight: None }
     }
 
     /// Takes one input at the time `now_ms` of the monotonic clock and appends what is to be done to `effects`.
@@ -115,9 +144,6 @@ impl Peers {
     pub fn handle(&mut self, now_ms: u64, input: PeersInput, effects: &mut Vec<PeersEffect>) {
         if let PeersInput::Answer(answer) = input {
             let (asked, asked_at_ms) = self.in_flight.take().expect("an answer follows a command");
-            if !matches!(answer, RedisAnswer::Failed(_)) {
-                self.heard(now_ms, asked_at_ms);
-            }
             match (asked, answer) {
                 (Asked::List, RedisAnswer::Roster(names)) => {
                     self.list_at_ms = now_ms + LOOK_EVERY_MS;
@@ -126,7 +152,7 @@ impl Peers {
                 (Asked::List, RedisAnswer::Failed(_)) => self.list_at_ms = now_ms + RETRY_MS,
                 (Asked::Node(node), RedisAnswer::Node(found)) => {
                     let found = found.and_then(|(text, ttl_ms)| Some((NodeRecord::parse(&text)?, ttl_ms)));
-                    self.take_node(now_ms, node, found, effects);
+                    self.take_node(now_ms, asked_at_ms, node, found, effects);
                 }
                 (Asked::Node(node), RedisAnswer::Failed(_)) => {
                     if let Some(known) = self.nodes.get_mut(&node) {
@@ -189,21 +215,13 @@ impl Peers {
         self.in_flight = Some((asked, now_ms));
     }
 
-    fn heard(&mut self, now_ms: u64, asked_at_ms: u64) {
-        if self.heard_at_ms.is_some_and(|at_ms| now_ms >= at_ms + SILENCE_MS_MAX) {
-            self.doubtful_until_ms = now_ms + LEASE_MS;
-        }
-        self.heard_at_ms = Some(asked_at_ms);
-    }
-
     fn take_list(&mut self, now_ms: u64, names: &[std::sync::Arc<str>]) {
         self.nodes.values_mut().for_each(|known| known.is_listed = false);
         for node in names.iter().filter_map(|name| parse_node_id(name).ok()) {
             if node == self.me || self.nodes.len() >= PEERS_MAX && !self.nodes.contains_key(&node) {
                 continue;
             }
-            let new = Known { peer: None, is_listed: true, look_at_ms: now_ms, missed_since_ms: None };
-            self.nodes.entry(node).or_insert(new).is_listed = true;
+            self.nodes.entry(node).or_insert_with(|| Known::listed(now_ms)).is_listed = true;
         }
         // Who lives stays, listed or not: the list may have been lost.
         self.nodes.retain(|_, known| known.is_listed || known.peer.is_some());
@@ -212,16 +230,15 @@ impl Peers {
     fn take_node(
         &mut self,
         now_ms: u64,
+        asked_at_ms: u64,
         node: NodeId,
         found: Option<(NodeRecord, u64)>,
         effects: &mut Vec<PeersEffect>,
     ) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
-        if let Some(peer) = &known.peer
-            && found.is_none()
-        {
-            let since_ms = *known.missed_since_ms.get_or_insert(now_ms);
-            let until_ms = peer.may_be_missing_until(since_ms, self.doubtful_until_ms);
+        known.heard(now_ms, asked_at_ms);
+        if found.is_none() {
+            let until_ms = known.may_live_until(now_ms);
             if now_ms < until_ms {
                 known.look_at_ms = until_ms.min(now_ms + RETRY_MS);
                 return;
