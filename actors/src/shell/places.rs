@@ -16,16 +16,23 @@ const KEPT_FOR: Duration = Duration::from_secs(2);
 
 /// The places, given in the order in which they were asked for.
 #[derive(Debug)]
-pub(super) struct Places(Semaphore);
+pub(super) struct Places {
+    free: Semaphore,
+    kept_for: Duration,
+}
 
 impl Places {
     pub fn new() -> Self {
-        Self(Semaphore::new(PLACES))
+        Self::kept_for(KEPT_FOR)
+    }
+
+    fn kept_for(kept_for: Duration) -> Self {
+        Self { free: Semaphore::new(PLACES), kept_for }
     }
 
     /// Gives no more places, to those who wait neither.
     pub fn close(&self) {
-        self.0.close();
+        self.free.close();
     }
 
     /// Does work in a place, once there is one. Returns none where there will be none, and the work was not begun.
@@ -33,9 +40,9 @@ impl Places {
     /// # Cancel safety
     /// Dropping the future ends the wait, or the work.
     pub async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let place = self.0.acquire().await.ok()?;
+        let place = self.free.acquire().await.ok()?;
         let mut work = pin!(work);
-        if let Ok(done) = timeout(KEPT_FOR, &mut work).await {
+        if let Ok(done) = timeout(self.kept_for, &mut work).await {
             return Some(done);
         }
         drop(place);
@@ -53,15 +60,14 @@ mod tests {
 
     use super::*;
 
-    /// Places of which all are taken, for ever.
-    async fn taken() -> (Arc<Places>, Arc<AtomicUsize>) {
-        let (places, begun) = (Arc::new(Places::new()), Arc::<AtomicUsize>::default());
-        for _ in 0..PLACES {
-            begin(&places, &begun);
-        }
-        while begun.load(Ordering::SeqCst) < PLACES {
-            yield_now().await;
-        }
+    /// Longer than any test.
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    /// Places of which all are taken by what never ends.
+    async fn taken(kept_for: Duration) -> (Arc<Places>, Arc<AtomicUsize>) {
+        let (places, begun) = (Arc::new(Places::kept_for(kept_for)), Arc::<AtomicUsize>::default());
+        (0..PLACES).for_each(|_| begin(&places, &begun));
+        until(&begun, PLACES).await;
         (places, begun)
     }
 
@@ -76,29 +82,39 @@ mod tests {
         });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_more_waits_and_not_for_what_hangs() {
-        let (places, begun) = taken().await;
-        begin(&places, &begun);
-        tokio::time::sleep(KEPT_FOR - Duration::from_millis(1)).await; // pace: the clock is paused
-        assert_eq!(begun.load(Ordering::SeqCst), PLACES);
-        tokio::time::sleep(Duration::from_millis(2)).await; // pace: the clock is paused
-        assert_eq!(begun.load(Ordering::SeqCst), PLACES + 1);
+    async fn until(begun: &AtomicUsize, count: usize) {
+        while begun.load(Ordering::SeqCst) < count {
+            yield_now().await;
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_takes_long_is_finished() {
-        let places = Places::new();
+    #[tokio::test]
+    async fn one_more_waits_as_long_as_the_places_are_kept() {
+        let (places, begun) = taken(LONG).await;
+        begin(&places, &begun);
+        for _ in 0..1_000 {
+            yield_now().await;
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), PLACES);
+
+        let (places, begun) = taken(Duration::from_millis(20)).await;
+        (0..2 * PLACES).for_each(|_| begin(&places, &begun));
+        timeout(LONG, until(&begun, 3 * PLACES)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_takes_longer_than_its_place_is_kept_is_finished() {
+        let places = Places::kept_for(Duration::ZERO);
         let long = async {
-            tokio::time::sleep(KEPT_FOR * 3).await; // pace: the clock is paused
+            yield_now().await;
             7
         };
         assert_eq!(places.within(long).await, Some(7));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn whoever_waits_for_a_place_is_sent_away_when_there_are_no_more() {
-        let (places, _) = taken().await;
+        let (places, _) = taken(LONG).await;
         let (waits, ()) = tokio::join!(places.within(ready(7)), async { places.close() });
         assert_eq!(waits, None);
         assert_eq!(places.within(ready(7)).await, None);
