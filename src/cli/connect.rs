@@ -1,7 +1,7 @@
 //! The client of a command: connected, or a failure that says what to do.
 
 use rollcall_client::{Client, ConnectError, HistoryError, JoinError, State, StopError, WriteError};
-use rollcall_protocol::{ErrorCode, ErrorFrame};
+use rollcall_protocol::{CloseCode, ErrorCode, ErrorFrame};
 
 use super::args::ServerArguments;
 use super::failure::{Failure, Kind};
@@ -32,6 +32,8 @@ pub async fn connect(server: &ServerArguments) -> Result<Client, Failure> {
         match now {
             State::Connected { .. } => return Ok(client),
             State::Stopped { error } => return Err(stopped(&error)),
+            // It is there, and does not know the guest, as one that began anew under the address of another: the client comes as a new one.
+            State::Reconnecting { code: Some(code), .. } if code == CloseCode::Unauthorized.number() => {}
             State::Reconnecting { .. } => {
                 let text = format!("failed to connect to {url}: is `rollcall serve` running there?");
                 return Err(Failure::new(Kind::Unavailable, text));

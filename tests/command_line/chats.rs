@@ -52,6 +52,24 @@ fn two_terminals_chat_and_survive_the_death_of_the_server() {
     assert_eq!(numbers, ["#1", "#2", "#3", "#4"]);
 }
 
+/// The commands remember proofs that such a server does not know, one for each that ran beside another.
+#[test]
+fn a_server_that_begins_anew_under_the_same_address_takes_its_guests_as_new_ones() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]);
+    let address = server.public.to_string();
+    let mut tail = machine.start(&server, &["tail", "general"]);
+    assert_eq!(machine.ask(&server, &["send", "general", "one"]).done(), "2");
+    tail.wait_for("one");
+    drop(tail);
+    server.process.signal(nix::sys::signal::Signal::SIGKILL);
+    assert_eq!(server.process.end().0, 137);
+    std::fs::remove_dir_all(machine.path("rollcall-data")).unwrap();
+    let server = machine.serve_with(&["--listen", &address], &[]);
+    assert_eq!(machine.ask(&server, &["send", "general", "two"]).done(), "2");
+    assert_eq!(machine.ask(&server, &["send", "general", "three"]).done(), "3");
+}
+
 #[test]
 fn one_command_after_another_goes_on_as_one_device() {
     let machine = Machine::new();

@@ -23,7 +23,8 @@ pub enum State {
     Reconnecting {
         /// For how long, in milliseconds.
         in_ms: u64,
-        /// The code with which the connection was closed, if it was closed with one.
+        /// The code with which the connection was closed, if it was closed with one, or with which the server closes it where a token
+        /// is refused.
         code: Option<u16>,
     },
     /// It has given up; nothing more happens.

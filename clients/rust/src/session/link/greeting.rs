@@ -1,6 +1,6 @@
 //! Saying hello: who the client is, with which token, and until when.
 
-use rollcall_protocol::{ErrorCode, ErrorFrame, Hello, Op, Refresh, RoomId, Welcome, limits};
+use rollcall_protocol::{CloseCode, ErrorCode, ErrorFrame, Hello, Op, Refresh, RoomId, Welcome, limits};
 
 use super::{Link, Up};
 use crate::error::StopError;
@@ -125,6 +125,11 @@ impl Session {
         }
         turn.effects.push(Effect::Disconnect);
         self.forget_connection();
-        self.pause_for(turn, None, error.retry_after_ms);
+        let code = match error.code {
+            ErrorCode::Unauthorized => Some(CloseCode::Unauthorized.number()),
+            ErrorCode::TokenExpired => Some(CloseCode::TokenExpired.number()),
+            _ => None,
+        };
+        self.pause_for(turn, code, error.retry_after_ms);
     }
 }

@@ -56,7 +56,7 @@ fn an_expired_token_is_replaced_where_a_provider_has_another() {
     client.told(Input::Start);
     client.told(Input::Token(Ok("t1".into())));
     client.told(Input::Connected);
-    assert_eq!(client.hears(&error(1, "token_expired", "")), [Effect::Disconnect, reconnecting(0, None)]);
+    assert_eq!(client.hears(&error(1, "token_expired", "")), [Effect::Disconnect, reconnecting(0, Some(4004))]);
     assert_eq!(client.passes(0), [Effect::State(State::Connecting), Effect::FetchToken]);
     client.told(Input::Token(Ok("t2".into())));
     client.told(Input::Connected);
@@ -121,7 +121,10 @@ fn a_guest_keeps_its_proof_and_becomes_a_new_guest_where_it_is_void() {
             }
         };
         assert_eq!(effects[0], Effect::Remember(Change::GuestToken(None)), "{void:?}");
-        assert!(matches!(effects.last(), Some(Effect::State(State::Reconnecting { .. }))), "{effects:?}");
+        assert!(
+            matches!(effects.last(), Some(Effect::State(State::Reconnecting { code: Some(4502), .. }))),
+            "{effects:?}"
+        );
         client.passes(60_000);
         let effects = client.told(Input::Connected);
         let id = client.session.requests.next_id() - 1;
